@@ -167,7 +167,7 @@ class BuildExtension(build_ext):
         objects = tools.compile(core_sources() + binding_sources())
         output = Path(self.get_ext_fullpath(ext.name))
         try:
-            tools.link(output, objects, "-shared", "-Wl,-z,defs,-z,now")
+            tools.link(output, objects, "-shared", "-Wl,-z,now")
         except subprocess.CalledProcessError:
             sys.exit("pageaudit: linking the extension failed")
 
