@@ -88,7 +88,7 @@ static inline bool pa_array_reserve_bytes(void **items, size_t length,
 	} while (0)
 
 #define pa_array_for_each(item, array)                         \
-	for (__typeof__((array)->items) item = (array)->items; \
+	for (__auto_type item = (array)->items; \
 	     item < (array)->items + (array)->length; item++)
 
 #endif

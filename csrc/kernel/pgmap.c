@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "kernel/pgmap.h"
+
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "kernel/xarray.h"
+
+const char *const pa_pgmap_type_names[PA_NR_PGMAP_TYPES] = {
+	[PA_PGMAP_PRIVATE] = "private",
+	[PA_PGMAP_COHERENT] = "coherent",
+	[PA_PGMAP_FS_DAX] = "fsdax",
+	[PA_PGMAP_GENERIC] = "generic",
+	[PA_PGMAP_P2PDMA] = "p2pdma",
+	[PA_PGMAP_UNKNOWN] = "unknown",
+};
+
+/* PGMAP_ALTMAP_VALID and __PERCPU_REF_DEAD: macros on all kernels. */
+#define PGMAP_ALTMAP_VALID 1
+#define PERCPU_REF_DEAD 2
+
+struct pgmap_walk {
+	struct pa_memory *memory;
+	const struct pa_layout *layout;
+	struct pa_pgmaps *pgmaps;
+	struct pa_error *err;
+};
+
+static enum pa_pgmap_type decode_type(const struct pa_layout *layout,
+				      uint64_t type)
+{
+	static const struct {
+		enum pa_enumerator_id id;
+		enum pa_pgmap_type type;
+	} rows[] = {
+		{ PA_ENUM_MEMORY_DEVICE_PRIVATE, PA_PGMAP_PRIVATE },
+		{ PA_ENUM_MEMORY_DEVICE_COHERENT, PA_PGMAP_COHERENT },
+		{ PA_ENUM_MEMORY_DEVICE_FS_DAX, PA_PGMAP_FS_DAX },
+		{ PA_ENUM_MEMORY_DEVICE_GENERIC, PA_PGMAP_GENERIC },
+		{ PA_ENUM_MEMORY_DEVICE_PCI_P2PDMA, PA_PGMAP_P2PDMA },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct pa_enumerator *e = &layout->enumerators[rows[i].id];
+
+		if (e->known && (uint64_t)e->value == type)
+			return rows[i].type;
+	}
+	return PA_PGMAP_UNKNOWN;
+}
+
+/* Embedded, or (v5.10) a pointer that a driver may lend. */
+static struct pa_error *read_dead(struct pgmap_walk *walk, const uint8_t *bytes,
+				  struct pa_pgmap *map)
+{
+	const struct pa_layout *layout = walk->layout;
+	const struct pa_member *ref = PA_M(layout, dev_pagemap, ref);
+	uint64_t ptr;
+
+	if (!ref->known || !PA_HAS(layout, percpu_ref, percpu_count_ptr))
+		return NULL;
+	if (ref->size == 8) {
+		uint64_t address = PA_GET(layout, bytes, dev_pagemap, ref);
+		struct pa_error *err = pa_memory_read_u64(
+			walk->memory,
+			address + PA_OFFSETOF(layout, percpu_ref,
+					      percpu_count_ptr),
+			&ptr);
+
+		if (err)
+			return err;
+	} else {
+		ptr = pa_load_u64(bytes + ref->offset +
+				  PA_OFFSETOF(layout, percpu_ref,
+					      percpu_count_ptr));
+	}
+	map->dead = ptr & PERCPU_REF_DEAD;
+	map->dead_known = true;
+	return NULL;
+}
+
+static void read_altmap(const struct pa_layout *layout, const uint8_t *bytes,
+			struct pa_pgmap *map)
+{
+	const uint8_t *altmap =
+		bytes + PA_OFFSETOF(layout, dev_pagemap, altmap);
+
+	map->has_altmap = map->flags & PGMAP_ALTMAP_VALID;
+	if (!map->has_altmap)
+		return;
+	map->altmap_base_pfn = PA_GET(layout, altmap, vmem_altmap, base_pfn);
+	map->altmap_end_pfn = PA_GET(layout, altmap, vmem_altmap, end_pfn);
+	map->altmap_reserve = PA_GET(layout, altmap, vmem_altmap, reserve);
+	map->altmap_free = PA_GET(layout, altmap, vmem_altmap, free);
+	map->altmap_align = PA_GET(layout, altmap, vmem_altmap, align);
+	map->altmap_alloc = PA_GET(layout, altmap, vmem_altmap, alloc);
+}
+
+static struct pa_error *read_map(struct pgmap_walk *walk, uint64_t address,
+				 uint32_t *index_ret)
+{
+	const struct pa_layout *layout = walk->layout;
+	struct pa_pgmaps *pgmaps = walk->pgmaps;
+	uint64_t size = PA_SIZEOF(layout, dev_pagemap);
+	uint8_t bytes[1024];
+
+	for (size_t i = 0; i < pgmaps->maps.length; i++)
+		if (pgmaps->maps.items[i].address == address) {
+			*index_ret = (uint32_t)i;
+			return NULL;
+		}
+	if (size > sizeof(bytes))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "struct dev_pagemap is not usable");
+
+	struct pa_error *err =
+		pa_memory_read(walk->memory, address, size, bytes);
+
+	if (err)
+		return err;
+
+	struct pa_pgmap map = {
+		.address = address,
+		.type = decode_type(layout,
+				    PA_GET(layout, bytes, dev_pagemap, type)),
+		.flags = PA_GET(layout, bytes, dev_pagemap, flags),
+		.nr_range = 1,
+	};
+
+	if (PA_HAS(layout, dev_pagemap, nr_range))
+		map.nr_range = PA_GET(layout, bytes, dev_pagemap, nr_range);
+	if (PA_HAS(layout, dev_pagemap, vmemmap_shift))
+		map.vmemmap_shift =
+			PA_GET(layout, bytes, dev_pagemap, vmemmap_shift);
+	read_altmap(layout, bytes, &map);
+	err = read_dead(walk, bytes, &map);
+	if (err)
+		return err;
+	if (!pa_array_append(&pgmaps->maps, map))
+		return &pa_error_no_memory;
+	*index_ret = (uint32_t)(pgmaps->maps.length - 1);
+	return NULL;
+}
+
+/* Which of the pgmap's ranges[] it is; struct range's end is inclusive. */
+static struct pa_error *match_range(struct pgmap_walk *walk,
+				    const struct pa_pgmap *map,
+				    struct pa_pgmap_range *range)
+{
+	const struct pa_layout *layout = walk->layout;
+	unsigned int shift = walk->memory->space->page_shift;
+	uint64_t at = map->address + PA_OFFSETOF(layout, dev_pagemap, range);
+
+	range->data_pfn = range->pfn;
+	for (uint64_t i = 0; i < map->nr_range && i < 64; i++) {
+		uint64_t bounds[2];
+		struct pa_error *err = pa_memory_read(
+			walk->memory, at + i * sizeof(bounds), sizeof(bounds),
+			bounds);
+
+		if (err)
+			return err;
+		if (bounds[0] >> shift != range->pfn)
+			continue;
+		range->in_ranges = (bounds[1] + 1) >> shift == range->pfn_end;
+		/* pfn_first() of mm/memremap.c. */
+		if (!i && map->has_altmap) {
+			uint64_t first = range->pfn + map->altmap_reserve +
+					 map->altmap_free;
+
+			if (first >= range->pfn && first <= range->pfn_end)
+				range->data_pfn = first;
+		}
+		break;
+	}
+	return NULL;
+}
+
+static bool visit_range(void *arg, uint64_t first, uint64_t last,
+			uint64_t entry)
+{
+	struct pgmap_walk *walk = arg;
+	struct pa_pgmaps *pgmaps = walk->pgmaps;
+	struct pa_pgmap_range *previous =
+		pgmaps->ranges.length ?
+			&pgmaps->ranges.items[pgmaps->ranges.length - 1] :
+			NULL;
+	struct pa_pgmap_range range = { .pfn = first, .pfn_end = last + 1 };
+	struct pa_error *err = read_map(walk, entry, &range.map);
+
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		pgmaps->unreadable++;
+		return true;
+	}
+	/* xa_store_range() splits a range into entries of several orders. */
+	if (!err && previous && previous->map == range.map &&
+	    previous->pfn_end == first) {
+		previous->pfn_end = last + 1;
+		return true;
+	}
+	if (!err && !pa_array_append(&pgmaps->ranges, range))
+		err = &pa_error_no_memory;
+	walk->err = err;
+	return !err;
+}
+
+struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
+				const struct pa_layout *layout,
+				struct pa_pgmaps *ret)
+{
+	struct pa_pgmaps pgmaps = { 0 };
+	struct pgmap_walk walk = {
+		.memory = memory, .layout = layout, .pgmaps = &pgmaps
+	};
+	struct pa_xarray_result result = { 0 };
+
+	if (!PA_HAS_SYM(layout, pgmap_array) ||
+	    !PA_HAS(layout, dev_pagemap, type))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "the kernel has no device memory maps "
+				       "(CONFIG_ZONE_DEVICE)");
+
+	struct pa_error *err =
+		pa_xarray_walk(memory, layout, PA_SYM(layout, pgmap_array),
+			       visit_range, &walk, &result);
+
+	if (!err)
+		err = walk.err;
+	for (size_t i = 0; !err && i < pgmaps.ranges.length; i++) {
+		struct pa_pgmap_range *range = &pgmaps.ranges.items[i];
+
+		err = match_range(&walk, &pgmaps.maps.items[range->map], range);
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			err = NULL;
+			pgmaps.unreadable++;
+		}
+	}
+	if (err) {
+		pa_pgmaps_deinit(&pgmaps);
+		return err;
+	}
+	pgmaps.unreadable += result.unreadable + result.corrupt;
+	*ret = pgmaps;
+	return NULL;
+}
+
+void pa_pgmaps_deinit(struct pa_pgmaps *pgmaps)
+{
+	pa_array_deinit(&pgmaps->maps);
+	pa_array_deinit(&pgmaps->ranges);
+}
+
+const struct pa_pgmap_range *pa_pgmap_range_at(const struct pa_pgmaps *pgmaps,
+					       uint64_t pfn)
+{
+	size_t low = 0, high = pgmaps->ranges.length;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (pgmaps->ranges.items[middle].pfn_end <= pfn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < pgmaps->ranges.length ? &pgmaps->ranges.items[low] : NULL;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Device memory maps: include/linux/memremap.h, mm/memremap.c. */
+#ifndef PA_KERNEL_PGMAP_H
+#define PA_KERNEL_PGMAP_H
+
+#include "base/array.h"
+#include "kernel/memory.h"
+
+enum pa_pgmap_type {
+	PA_PGMAP_PRIVATE,
+	PA_PGMAP_COHERENT,
+	PA_PGMAP_FS_DAX,
+	PA_PGMAP_GENERIC,
+	PA_PGMAP_P2PDMA,
+	PA_PGMAP_UNKNOWN,
+	PA_NR_PGMAP_TYPES,
+};
+
+extern const char *const pa_pgmap_type_names[PA_NR_PGMAP_TYPES];
+
+struct pa_pgmap {
+	/* Virtual address of the struct dev_pagemap. */
+	uint64_t address;
+	enum pa_pgmap_type type;
+	uint64_t flags;
+	uint64_t nr_range;
+	uint64_t vmemmap_shift;
+	/* percpu_ref says that it is being torn down. */
+	bool dead;
+	bool dead_known;
+	/* PGMAP_ALTMAP_VALID; pfns and pages. */
+	bool has_altmap;
+	uint64_t altmap_base_pfn, altmap_end_pfn, altmap_reserve, altmap_free,
+		altmap_align, altmap_alloc;
+};
+
+/* One entry of pgmap_array. */
+struct pa_pgmap_range {
+	uint64_t pfn, pfn_end;
+	/* First pfn of data: before it lie reserve and altmap. */
+	uint64_t data_pfn;
+	/* Index in struct pa_pgmaps.maps. */
+	uint32_t map;
+	/* pgmap_array's own bounds for it are ranges[] of the pgmap. */
+	bool in_ranges;
+};
+
+struct pa_pgmaps {
+	PA_ARRAY(struct pa_pgmap) maps;
+	/* By rising pfn, disjoint. */
+	PA_ARRAY(struct pa_pgmap_range) ranges;
+	uint64_t unreadable;
+};
+
+struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
+				const struct pa_layout *layout,
+				struct pa_pgmaps *ret);
+void pa_pgmaps_deinit(struct pa_pgmaps *pgmaps);
+
+/* The range that holds @pfn, or else the next one after it, or NULL. */
+const struct pa_pgmap_range *pa_pgmap_range_at(const struct pa_pgmaps *pgmaps,
+					       uint64_t pfn);
+
+#endif
