@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=sh
+# The pieces that recipes are made of. Each is a function; a status other than 0
+# fails the recipe. What the host should know of it goes to /run/events.
+
+MEMORY=/sys/devices/system/memory
+THP=/sys/kernel/mm/transparent_hugepage
+
+event() {
+	echo "$*" >>/run/events
+}
+
+# load MODULE: with what it needs, in the order that the host worked out.
+load() {
+	while read -r name; do
+		grep -q "^$name " /proc/modules || insmod "/modules/$name.ko" || return 1
+	done <"/modules/$1.order"
+}
+
+# block_of ADDRESS: the number of the memory block that holds a physical address.
+block_of() {
+	size=$((0x$(cat $MEMORY/block_size_bytes)))
+	echo $(($1 / size))
+}
+
+# Memory blocks: offline N M ... by number, or online N.
+offline() {
+	for n in "$@"; do
+		for try in 1 2 3 4 5; do
+			echo offline >"$MEMORY/memory$n/state" && break
+			sleep 0.5
+		done
+		[ "$(cat "$MEMORY/memory$n/state")" = offline ] || return 1
+		event "offline block=$n try=$try"
+	done
+}
+
+online() {
+	how=${2:-online}
+	echo "$how" >"$MEMORY/memory$1/state" || return 1
+	event "online block=$1 how=$how"
+}
+
+# dimm_add ID MIB [HOW]: a DIMM is plugged by the host and its blocks onlined (HOW: the
+# word for sysfs; none leaves them offline).
+dimm_add() {
+	how=${3:-online_movable}
+	before=$(ls -d $MEMORY/memory[0-9]* | wc -l)
+	reply=$(guest host dimm_add "$1" "$2") || return 1
+	want=$(($2 / 128))
+	for try in $(seq 100); do
+		now=$(ls -d $MEMORY/memory[0-9]* | wc -l)
+		[ $((now - before)) -ge $want ] && break
+		sleep 0.1
+	done
+	[ $((now - before)) -ge $want ] || return 1
+	# "ok ADDRESS SIZE"
+	# shellcheck disable=SC2086
+	set -- $1 $2 $reply
+	first=$(block_of "$4")
+	event "dimm_add id=$1 address=$4 size=$5 first_block=$first blocks=$want how=$how try=$try"
+	[ "$how" = none ] && return 0
+	n=$first
+	while [ $n -lt $((first + want)) ]; do
+		[ "$(cat $MEMORY/memory$n/state)" = online ] || echo "$how" >$MEMORY/memory$n/state || return 1
+		n=$((n + 1))
+	done
+}
+
+# dimm_del ID: the kernel offlines and ejects it.
+dimm_del() {
+	before=$(ls -d $MEMORY/memory[0-9]* | wc -l)
+	guest host dimm_del "$1" || return 1
+	for try in $(seq 150); do
+		now=$(ls -d $MEMORY/memory[0-9]* | wc -l)
+		[ "$now" -lt "$before" ] && break
+		sleep 0.1
+	done
+	[ "$now" -lt "$before" ] || return 1
+	guest host dimm_gone "$1" || return 1
+	event "dimm_del id=$1 blocks=$((before - now)) try=$try"
+}
+
+hugepages() {
+	echo "$1" >/proc/sys/vm/nr_hugepages
+	have=$(cat /proc/sys/vm/nr_hugepages)
+	event "hugepages asked=$1 have=$have"
+	[ "$have" -gt 0 ]
+}
+
+thp_shmem() {
+	mkdir -p /tmp/huge
+	mount -t tmpfs -o huge=always tmpfs /tmp/huge && guest shmem "$1" /tmp/huge
+}
+
+# ksm MIB: two processes, merged before the dump.
+ksm() {
+	echo 1000 >/sys/kernel/mm/ksm/pages_to_scan
+	echo 10 >/sys/kernel/mm/ksm/sleep_millisecs
+	echo 1 >/sys/kernel/mm/ksm/run
+	guest ksm "$1" || return 1
+	for try in $(seq 50); do
+		[ "$(cat /sys/kernel/mm/ksm/pages_sharing)" -gt 100 ] && break
+		sleep 0.2
+	done
+	sleep 0.5
+	echo 0 >/sys/kernel/mm/ksm/run
+	event "ksm shared=$(cat /sys/kernel/mm/ksm/pages_shared) sharing=$(cat /sys/kernel/mm/ksm/pages_sharing) try=$try"
+}
+
+zram_swap() {
+	load zram || return 1
+	echo "$1M" >/sys/block/zram0/disksize || return 1
+	mkswap /dev/zram0 >/dev/null && swapon /dev/zram0
+}
+
+# ext4 MIB: a file system (of ext2's format, by the ext4 code) on a loop device over tmpfs.
+ext4() {
+	load loop || return 1
+	truncate -s "$1M" /tmp/disk
+	losetup /dev/loop0 /tmp/disk || return 1
+	mke2fs -b 4096 /dev/loop0 >/dev/null 2>&1 || return 1
+	mkdir -p /mnt/ext4
+	mount -t ext4 /dev/loop0 /mnt/ext4
+}
+
+compact() {
+	echo 1 >/proc/sys/vm/compact_memory
+	event compact
+}
+
+# still: what works on memory by itself rests while truth is read and the dump taken.
+still() {
+	echo 3600000 >$THP/khugepaged/scan_sleep_millisecs
+	echo 3600000 >$THP/khugepaged/alloc_sleep_millisecs
+	[ -e /proc/sys/vm/compaction_proactiveness ] && echo 0 >/proc/sys/vm/compaction_proactiveness
+	sync
+	sleep "${1:-1}"
+}

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""From a kernel and a recipe to a dump in the cache."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import tarfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from . import elfcore, initramfs, kernels, recipes
+from .paths import lab_dir, lock
+from .qemu import Machine
+from .run import LabError, say
+
+CMDLINE = "console=ttyS0 panic=-1 oops=panic printk.time=1"
+TRIES = 3
+# A guest that says nothing for so long hangs; TCG on a busy machine is slow.
+SILENCE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A vmcore in the cache, and what is known about it."""
+
+    path: Path
+    kernel: kernels.Kernel
+
+    @property
+    def vmcore(self) -> Path:
+        """The ELF vmcore: sparse, and shared by all, never to be written to."""
+        return self.path / "vmcore.elf"
+
+    @property
+    def vmlinux(self) -> Path:
+        """The kernel's image with debug info."""
+        return self.kernel.vmlinux
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What meta.json says: kernel, recipe, command line, events of the workload."""
+        meta: dict[str, Any] = json.loads((self.path / "meta.json").read_text())
+        return meta
+
+    def truth(self, name: str) -> bytes:
+        """A file that the guest read at the instant of the dump, such as proc/zoneinfo."""
+        return (self.path / "truth" / name).read_bytes()
+
+    def has_truth(self, name: str) -> bool:
+        """Whether the guest had that file."""
+        return (self.path / "truth" / name).is_file()
+
+
+class RecipeFailed(LabError):
+    """A piece of the recipe said no: another try would be told the same."""
+
+
+def dump(kernel: str, recipe: str = "light") -> Dump:
+    """The dump of a kernel after a recipe; made, in half a minute or so, if not in the cache."""
+    cooked = recipes.recipe(recipe)
+    image = kernels.fetch(kernel)
+    path = lab_dir() / "dumps" / f"{kernel}-{recipe}"
+    with lock(f"dump-{kernel}-{recipe}"):
+        if not (path / "meta.json").exists():
+            if not cooked.applies(image):
+                raise LabError(f"recipe {recipe} does not apply to {kernel}")
+            # One machine at a time: each takes a core and its memory.
+            with lock("qemu"):
+                _make(image, cooked, path)
+    return Dump(path, image)
+
+
+def _make(kernel: kernels.Kernel, recipe: recipes.Recipe, path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    work = path.with_name(path.name + ".new")
+    for attempt in range(1, TRIES + 1):
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        try:
+            _boot(kernel, recipe, work)
+            break
+        except RecipeFailed:
+            raise
+        except LabError as error:
+            if attempt == TRIES:
+                raise
+            say(f"{path.name}: {error}; trying again")
+    work.rename(path)
+
+
+def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
+    begun = time.monotonic()
+    times: dict[str, float] = {}
+
+    def note_time(what: str) -> None:
+        times[what] = round(time.monotonic() - begun, 1)
+
+    pieces = recipe.pieces(kernel)
+    truth = "guest truth /dev/nvme0n1" + (" pages" if recipe.truth_pages else "") + "\n"
+    image = work / "initramfs"
+    image.write_bytes(
+        initramfs.build(
+            kernel, "".join(f"{p}\n" for p in pieces), truth, recipe.modules, recipe.extra(kernel)
+        )
+    )
+    cmdline = f"{CMDLINE} {recipe.cmdline}".strip()
+    with Machine(kernel, recipe.hardware, image, cmdline, work) as machine:
+        ready = _serve(machine, note_time)
+        machine.qmp.command("stop")
+        note_time("stopped")
+        notes = machine.notes()
+        segments = machine.segments()
+        elfcore.write_vmcore(
+            work / "vmcore.elf", notes, segments, int(ready.get("direct_map", "0"), 0)
+        )
+        note_time("dumped")
+        machine.qmp.command("cont")
+        machine.say("ok")
+        if machine.hear(SILENCE_SECONDS) != "done":
+            raise LabError("the guest did not write its ground truth")
+        note_time("truth")
+    with tarfile.open(machine.disk) as tar:
+        for member in tar:
+            # Our own program wrote it; still, nothing may leave the directory.
+            target = work / "truth" / member.name
+            if ".." in member.name or not member.isfile():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = tar.extractfile(member)
+            if content:
+                target.write_bytes(content.read())
+    meta = {
+        "kernel": kernel.key,
+        "release": kernel.release,
+        "vmlinux": str(kernel.vmlinux),
+        "debug_modules": str(kernel.debug_modules),
+        "recipe": recipe.name,
+        "what": recipe.what,
+        "pieces": pieces,
+        "cmdline": cmdline,
+        "hardware": asdict(recipe.hardware),
+        "segments": [{"phys": s.phys, "size": s.size} for s in segments],
+        "direct_map": int(ready.get("direct_map", "0"), 0),
+        "truth_rounds": int(ready.get("rounds", "0")),
+        "truth_differing": None if ready.get("differing") == "-" else ready.get("differing"),
+        "truth_pid": int(ready.get("pid", "0")),
+        "events": _events(work / "truth" / "run" / "events"),
+        "seconds": times,
+    }
+    (work / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
+    for leftover in ("ram", "truth.raw", "initramfs", "qmp.sock", "host.sock"):
+        (work / leftover).unlink(missing_ok=True)
+    for dimm in work.glob("dimm-*"):
+        dimm.unlink()
+
+
+def _events(path: Path) -> list[dict[str, Any]]:
+    """Lines of the form `NAME key=value ...`, values as numbers where they are."""
+    found: list[dict[str, Any]] = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        name, *rest = shlex.split(line)
+        entry: dict[str, Any] = {"event": name}
+        for word in rest:
+            key, _, value = word.partition("=")
+            try:
+                entry[key] = int(value, 0)
+            except ValueError:
+                entry[key] = value
+        found.append(entry)
+    return found
+
+
+def _serve(machine: Machine, note_time: Any) -> dict[str, str]:
+    """Do what the guest asks for, until it is ready to be dumped."""
+    while True:
+        word, _, rest = machine.hear(SILENCE_SECONDS).partition(" ")
+        if word == "begin":
+            note_time("booted")
+            machine.say("ok")
+        elif word == "dimm_add":
+            name, mib = rest.split()
+            dimm = machine.plug_dimm(name, int(mib))
+            machine.say(f"ok {dimm.phys:#x} {dimm.size}")
+        elif word == "dimm_del":
+            machine.unplug_dimm(rest)
+            machine.say("ok")
+        elif word == "dimm_gone":
+            machine.drop_dimm(rest)
+            machine.say("ok")
+        elif word == "ready":
+            note_time("ready")
+            return dict(part.split("=", 1) for part in rest.split())
+        elif word == "failed":
+            raise RecipeFailed(f"in the guest, this failed: {rest}" + _console_tail(machine))
+        else:
+            raise LabError(f"the guest said {word!r}")
+
+
+def _console_tail(machine: Machine, lines: int = 12) -> str:
+    return "\n  " + "\n  ".join(machine.console_text().splitlines()[-lines:])
+
+
+def existing(kernel: str, recipe: str) -> Optional[Dump]:
+    """The dump if it is in the cache, without making anything."""
+    path = lab_dir() / "dumps" / f"{kernel}-{recipe}"
+    if not (path / "meta.json").exists():
+        return None
+    return Dump(path, kernels.fetch(kernel))
