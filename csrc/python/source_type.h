@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Source: where bytes come from, as Python sees it. */
+#ifndef PA_PYTHON_SOURCE_TYPE_H
+#define PA_PYTHON_SOURCE_TYPE_H
+
+#include "python/module.h"
+
+#include "source/source.h"
+
+struct pa_source_object {
+	PyObject_HEAD
+		/* Owned; never NULL in an object that Python code can see. */
+		struct pa_source *source;
+	/* Owned: what Source.from_callback() got, or NULL. */
+	PyObject *read;
+};
+
+#endif
