@@ -32,7 +32,7 @@ struct flag_row {
 
 #define ROW(member, enumerator)                                         \
 	{ offsetof(struct pa_page_flags, member), PA_ENUM_##enumerator, \
-	  #enumerator + 3 }
+	  &#enumerator[3] }
 
 static const struct flag_row flag_rows[] = {
 	ROW(locked, PG_locked),

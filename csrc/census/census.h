@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The census: what every page of the machine is, and which list or holder
+ * accounts for it.
+ *
+ * It is built in steps, each a file of its own: first the scan reads every
+ * struct page once and gives each a class (census/scan.c), then each holder
+ * walks its structures and marks what it finds (buddy.c, pcp.c, lru.c,
+ * hugetlb.c ...). Checks compare afterwards; the census judges nothing.
+ */
+#ifndef PA_CENSUS_CENSUS_H
+#define PA_CENSUS_CENSUS_H
+
+#include "base/array.h"
+#include "base/job.h"
+#include "kernel/kernel.h"
+#include "kernel/memmap.h"
+
+/*
+ * One byte a page: a class in the low six bits and two marks. It is all that
+ * is kept of a page that nothing is wrong with.
+ */
+enum pa_page_class {
+	/* Its struct page was not in the target: unknown. */
+	PA_CLASS_UNKNOWN,
+	/* Not online memory: a hole, an offline or absent section. */
+	PA_CLASS_NOT_MEMORY,
+	/* Of a pgmap: data, or its altmap and reserve. */
+	PA_CLASS_DEVICE,
+	PA_CLASS_ALTMAP,
+	/* PG_reserved: boot memory and holes. */
+	PA_CLASS_RESERVED,
+	PA_CLASS_UNINITIALISED,
+	/* Refcount 0, untyped, not compound, in no free block seen so far. */
+	PA_CLASS_ZERO,
+	/* The same, on a per-cpu free list. */
+	PA_CLASS_PCP,
+	/* The same, taken out of the buddy by a holder that we know. */
+	PA_CLASS_TAKEN,
+	/* Inside the free block that its head (PA_CLASS_FREE) starts. */
+	PA_CLASS_FREE_BODY,
+	PA_CLASS_TAIL,
+	/* Referenced, not on an LRU. Order 0, or a compound head. */
+	PA_CLASS_USED,
+	PA_CLASS_USED_HEAD,
+	/* PG_lru; unevictable ones apart. Order 0 or a head. */
+	PA_CLASS_LRU,
+	PA_CLASS_LRU_UNEVICTABLE,
+	/* A hugetlb folio's head. */
+	PA_CLASS_HUGETLB,
+	/* Refcount 0 and typed: slab, offline, unaccepted ... or a head. */
+	PA_CLASS_FROZEN,
+	PA_CLASS_FROZEN_HEAD,
+	/* PA_CLASS_FREE + order: the first page of a free block. */
+	PA_CLASS_FREE = 32,
+};
+
+#define PA_CLASS_MASK 0x3f
+/* Met on the list that it should be on. */
+#define PA_MARK_LISTED 0x40
+#define PA_MARK_HWPOISON 0x80
+
+/* What the scan saw wrong with one page, or a run of them. */
+enum pa_anomaly_kind {
+	/* PagePoisoned() or never written. */
+	PA_ANOMALY_UNINITIALISED,
+	/* a: the flags. No such zone, or it doesn't span the pfn. */
+	PA_ANOMALY_LINKS,
+	/* A free block's head. a: order; out of range or not aligned. */
+	PA_ANOMALY_FREE_ORDER,
+	/* a: refcount. */
+	PA_ANOMALY_FREE_REFERENCED,
+	/* Inside a free block. a: the block's pfn, b: order, c: refcount. */
+	PA_ANOMALY_FREE_BODY,
+	/* a: order; beyond any folio's, or the head is not aligned to it. */
+	PA_ANOMALY_COMPOUND_ORDER,
+	/* A head. a: nr_pages as stored, b: order. */
+	PA_ANOMALY_COMPOUND_NR_PAGES,
+	/* A tail by its word. a: the word. It names no head that covers it. */
+	PA_ANOMALY_TAIL_HEAD,
+	/* In a compound page's range, yet no tail. a: the head's pfn, b: word */
+	PA_ANOMALY_NOT_TAIL,
+	/* A tail. a: its refcount, b: the head's pfn. */
+	PA_ANOMALY_TAIL_REFCOUNT,
+	/* A tail. a: its mapping, b: the head's pfn. */
+	PA_ANOMALY_TAIL_MAPPING,
+	/* Of a pgmap's data, with another zone. a: the flags. */
+	PA_ANOMALY_DEVICE_LINKS,
+	/* Of a pgmap's data. a: the pgmap that the page names, b: the real. */
+	PA_ANOMALY_DEVICE_PGMAP,
+	/* ZONE_DEVICE by its flags, valid, and in no pgmap. a: page's pgmap. */
+	PA_ANOMALY_DEVICE_DANGLING,
+	PA_NR_ANOMALIES,
+};
+
+struct pa_anomaly {
+	enum pa_anomaly_kind kind;
+	/* [pfn, pfn_end): neighbours of one kind and equal values are one. */
+	uint64_t pfn, pfn_end;
+	uint64_t a, b, c;
+};
+
+/* No more than this many of each kind are kept; the rest are counted. */
+#define PA_MAX_ANOMALIES 4096
+
+/* A PG_hwpoison page, wherever it is. */
+struct pa_poisoned {
+	uint64_t pfn;
+	enum pa_pfn_state state;
+	uint8_t page_class;
+	enum pa_page_type type;
+	uint32_t refcount;
+	uint64_t flags;
+	uint64_t private_;
+	/* If in a free block: its first pfn and order; else PA_NO_PFN. */
+	uint64_t free_pfn;
+	uint32_t free_order;
+	/* Head of the compound page that it belongs to, or its own pfn. */
+	uint64_t head_pfn;
+	bool hugetlb;
+};
+
+/* A hugetlb folio. */
+struct pa_hugetlb_folio {
+	uint64_t pfn;
+	uint32_t order;
+	uint32_t refcount;
+	uint32_t node;
+	uint64_t flags;
+	uint64_t private_;
+	/* Met on a free list of its hstate, or on the active list. */
+	bool on_free_list, on_active_list;
+};
+
+/* What the scan counted in one zone (by the pages' own flags); in pages. */
+struct pa_zone_count {
+	/* Online pages in valid subsections. */
+	uint64_t pages;
+	uint64_t reserved;
+	/* Free blocks by order, and all their pages. */
+	uint64_t nr_free[PA_MAX_ORDERS];
+	uint64_t free_pages;
+	/* Lists: blocks by order and migratetype (buddy.c). */
+	uint64_t listed[PA_MAX_ORDERS][PA_MAX_MIGRATE_TYPES];
+	/* Pages on per-cpu lists, and what pcp->count says (pcp.c). */
+	uint64_t pcp_pages, pcp_count;
+	/* Memmap of online pages that was not in the target. */
+	uint64_t unread;
+};
+
+/* What kind of holder a list or slot is. */
+enum pa_holder {
+	PA_HOLDER_BUDDY,
+	PA_HOLDER_PCP,
+	PA_HOLDER_LRU,
+	PA_HOLDER_HUGETLB_FREE,
+	PA_HOLDER_HUGETLB_ACTIVE,
+	PA_HOLDER_COMPOUND_HEAD,
+	PA_HOLDER_COMPACT_CACHED,
+	PA_NR_HOLDERS,
+};
+
+extern const char *const pa_holder_names[PA_NR_HOLDERS];
+
+/* What a reference's target is: the columns of stale-page-reference. */
+enum pa_target {
+	PA_TARGET_USABLE,
+	PA_TARGET_FREE,
+	PA_TARGET_OFFLINE,
+	PA_TARGET_ABSENT,
+	PA_TARGET_HOLE,
+	PA_TARGET_ALTMAP,
+	PA_TARGET_DEVICE,
+	/* In the memmap, not at a struct page's start. */
+	PA_TARGET_MISALIGNED,
+	/* Not in the memmap at all. */
+	PA_TARGET_OUTSIDE,
+	/* Its section's state or its struct page could not be read. */
+	PA_TARGET_UNKNOWN,
+	PA_NR_TARGETS,
+};
+
+extern const char *const pa_target_names[PA_NR_TARGETS];
+
+enum pa_list_fault_kind {
+	/* A link that its neighbour does not answer, or no address. */
+	PA_FAULT_BROKEN,
+	/* More entries than there can be pages. */
+	PA_FAULT_ENDLESS,
+	/* An entry that is no usable page: @target says what. */
+	PA_FAULT_STALE,
+	/* An entry of the wrong class for this list: @page_class. */
+	PA_FAULT_CLASS,
+	/* An entry met on a list before. */
+	PA_FAULT_TWICE,
+	/* In another zone or node than the list, or of another order. */
+	PA_FAULT_WRONG_LIST,
+	/* A count that disagrees with the list. a: stored, b: counted. */
+	PA_FAULT_COUNT,
+};
+
+/* What was wrong with a holder's list. */
+struct pa_list_fault {
+	enum pa_list_fault_kind kind;
+	enum pa_holder holder;
+	enum pa_target target;
+	uint8_t page_class;
+	/* The entry's page if it is one, else PA_NO_PFN. */
+	uint64_t pfn;
+	/* Address of the list's head, of the entry, and its wrong link. */
+	uint64_t head, node, link;
+	/* Which list: "Normal order 3 Movable", owned. */
+	char *list;
+	/* Index in kernel->zones.list, or -1. */
+	int zone;
+	uint64_t a, b;
+};
+
+/* Parts of the census that a check may need. */
+enum pa_census_part {
+	PA_CENSUS_SCAN,
+	PA_CENSUS_BUDDY,
+	PA_CENSUS_PCP,
+	PA_CENSUS_LRU,
+	PA_CENSUS_HUGETLB,
+	PA_NR_CENSUS_PARTS,
+};
+
+struct pa_census_part_result {
+	/* Why it could not be done at all; owned, NULL if it was. */
+	struct pa_error *err;
+	/* Lists, nodes or pages that could not be read: partial. */
+	uint64_t unreadable;
+	double seconds;
+};
+
+struct pa_census {
+	/* Borrowed. */
+	const struct pa_kernel *kernel;
+	/*
+	 * By index in kernel->sections.list: one byte a pfn of the section,
+	 * or NULL for a section without online or device memory.
+	 */
+	uint8_t **classes;
+	PA_ARRAY(struct pa_anomaly) anomalies;
+	uint64_t nr_anomalies[PA_NR_ANOMALIES];
+	PA_ARRAY(struct pa_poisoned) poisoned;
+	PA_ARRAY(struct pa_hugetlb_folio) hugetlb;
+	PA_ARRAY(struct pa_list_fault) faults;
+	/* By index in kernel->zones.list. */
+	struct pa_zone_count *zones;
+	/* Struct pages: read, filtered out of the dump, absent. */
+	uint64_t pages_read, pages_excluded, pages_unreadable;
+	/* Entries of lists and slots examined, over all holders. */
+	uint64_t references;
+	struct pa_census_part_result parts[PA_NR_CENSUS_PARTS];
+};
+
+/* Builds all parts that this file knows. Owned by the caller. */
+struct pa_error *pa_census_create(const struct pa_kernel *kernel,
+				  struct pa_job *job, struct pa_census **ret);
+void pa_census_destroy(struct pa_census *census);
+
+/* The class byte of @pfn, or NULL where the section has none. */
+static inline uint8_t *pa_census_class(const struct pa_census *census,
+				       uint64_t pfn)
+{
+	const struct pa_sections *sections = &census->kernel->sections;
+	uint64_t nr = pfn >> sections->pages_shift;
+
+	if (nr >= sections->index_length || !sections->index[nr])
+		return NULL;
+
+	uint8_t *classes = census->classes[sections->index[nr] - 1];
+
+	return classes ? &classes[pfn & (sections->pages - 1)] : NULL;
+}
+
+/*
+ * What a list entry or pointer at a struct page names: @page is the struct
+ * page's address. *pfn_ret is PA_NO_PFN if it is outside of the memmap.
+ */
+enum pa_target pa_census_target(const struct pa_census *census, uint64_t page,
+				uint64_t *pfn_ret);
+
+/*
+ * Records a fault; @list_format names the list. Returns NULL, or out of
+ * memory.
+ */
+struct pa_error *pa_census_fault(struct pa_census *census,
+				 const struct pa_list_fault *fault,
+				 const char *list_format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The parts, in the order in which they are built. */
+struct pa_error *pa_census_scan(struct pa_census *census, struct pa_job *job);
+struct pa_error *pa_census_buddy(struct pa_census *census, struct pa_job *job);
+struct pa_error *pa_census_pcp(struct pa_census *census, struct pa_job *job);
+struct pa_error *pa_census_lru(struct pa_census *census, struct pa_job *job);
+struct pa_error *pa_census_hugetlb(struct pa_census *census,
+				   struct pa_job *job);
+
+#endif
