@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "census/census.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+const char *const pa_holder_names[PA_NR_HOLDERS] = {
+	[PA_HOLDER_BUDDY] = "buddy free list",
+	[PA_HOLDER_PCP] = "per-cpu free list",
+	[PA_HOLDER_LRU] = "LRU list",
+	[PA_HOLDER_HUGETLB_FREE] = "hugetlb free list",
+	[PA_HOLDER_HUGETLB_ACTIVE] = "hugetlb active list",
+	[PA_HOLDER_COMPOUND_HEAD] = "compound tail",
+	[PA_HOLDER_COMPACT_CACHED] = "compaction scanner hint",
+};
+
+const char *const pa_target_names[PA_NR_TARGETS] = {
+	[PA_TARGET_USABLE] = "usable",
+	[PA_TARGET_FREE] = "free",
+	[PA_TARGET_OFFLINE] = "in an offline section",
+	[PA_TARGET_ABSENT] = "in an absent or removed section",
+	[PA_TARGET_HOLE] = "in a subsection hole",
+	[PA_TARGET_ALTMAP] = "altmap metadata",
+	[PA_TARGET_DEVICE] = "ZONE_DEVICE memory",
+	[PA_TARGET_MISALIGNED] = "not at a struct page's start",
+	[PA_TARGET_OUTSIDE] = "outside of the memory map",
+	[PA_TARGET_UNKNOWN] = "unknown",
+};
+
+enum pa_target pa_census_target(const struct pa_census *census, uint64_t page,
+				uint64_t *pfn_ret)
+{
+	static const enum pa_target targets[PA_NR_PFN_STATES] = {
+		[PA_PFN_ABSENT] = PA_TARGET_ABSENT,
+		[PA_PFN_HOLE] = PA_TARGET_HOLE,
+		[PA_PFN_OFFLINE] = PA_TARGET_OFFLINE,
+		[PA_PFN_DEVICE] = PA_TARGET_DEVICE,
+		[PA_PFN_ALTMAP] = PA_TARGET_ALTMAP,
+		[PA_PFN_ONLINE] = PA_TARGET_USABLE,
+		[PA_PFN_UNKNOWN] = PA_TARGET_UNKNOWN,
+	};
+	uint64_t pfn;
+	bool aligned = pa_page_to_pfn(census->kernel, page, &pfn);
+
+	*pfn_ret = pfn;
+	if (pfn == PA_NO_PFN)
+		return PA_TARGET_OUTSIDE;
+	if (!aligned)
+		return PA_TARGET_MISALIGNED;
+
+	enum pa_target target = targets[pa_pfn_state(census->kernel, pfn)];
+
+	if (target != PA_TARGET_USABLE)
+		return target;
+
+	const uint8_t *byte = pa_census_class(census, pfn);
+	uint8_t class = byte ? *byte & PA_CLASS_MASK : PA_CLASS_UNKNOWN;
+
+	if (class == PA_CLASS_UNKNOWN)
+		return PA_TARGET_UNKNOWN;
+	if (class >= PA_CLASS_FREE || class == PA_CLASS_FREE_BODY ||
+	    class == PA_CLASS_PCP)
+		return PA_TARGET_FREE;
+	return PA_TARGET_USABLE;
+}
+
+struct pa_error *pa_census_fault(struct pa_census *census,
+				 const struct pa_list_fault *fault,
+				 const char *list_format, ...)
+{
+	struct pa_list_fault copy = *fault;
+	va_list ap;
+
+	va_start(ap, list_format);
+	if (vasprintf(&copy.list, list_format, ap) < 0)
+		copy.list = NULL;
+	va_end(ap);
+	if (!copy.list)
+		return &pa_error_no_memory;
+	if (!pa_array_append(&census->faults, copy)) {
+		free(copy.list);
+		return &pa_error_no_memory;
+	}
+	return NULL;
+}
+
+void pa_census_destroy(struct pa_census *census)
+{
+	if (!census)
+		return;
+	if (census->classes)
+		for (size_t i = 0; i < census->kernel->sections.list.length;
+		     i++)
+			free(census->classes[i]);
+	free(census->classes);
+	free(census->zones);
+	pa_array_deinit(&census->anomalies);
+	pa_array_deinit(&census->poisoned);
+	pa_array_deinit(&census->hugetlb);
+	pa_array_for_each(fault, &census->faults)
+		free(fault->list);
+	pa_array_deinit(&census->faults);
+	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++)
+		pa_error_destroy(census->parts[i].err);
+	free(census);
+}
+
+/* The parts, each with what builds it; holders come after the scan. */
+static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
+	struct pa_census *census, struct pa_job *job) = {
+	[PA_CENSUS_SCAN] = pa_census_scan,
+	[PA_CENSUS_BUDDY] = pa_census_buddy,
+	[PA_CENSUS_PCP] = pa_census_pcp,
+	[PA_CENSUS_LRU] = pa_census_lru,
+	[PA_CENSUS_HUGETLB] = pa_census_hugetlb,
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+struct pa_error *pa_census_create(const struct pa_kernel *kernel,
+				  struct pa_job *job, struct pa_census **ret)
+{
+	struct pa_census *census = calloc(1, sizeof(*census));
+
+	if (!census)
+		return &pa_error_no_memory;
+	census->kernel = kernel;
+	census->classes = calloc(kernel->sections.list.length,
+				 sizeof(*census->classes));
+	census->zones = calloc(kernel->zones.list.length + 1,
+			       sizeof(*census->zones));
+	if (!census->classes || !census->zones) {
+		pa_census_destroy(census);
+		return &pa_error_no_memory;
+	}
+	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++) {
+		struct pa_census_part_result *part = &census->parts[i];
+		double start = now();
+		struct pa_error *err = part_builders[i](census, job);
+
+		part->seconds = now() - start;
+		/* What the target lacks is the part's; the rest is ours. */
+		if (pa_error_is_target(err) ||
+		    (err && err->code == PA_ERROR_MISSING)) {
+			part->err = err;
+			continue;
+		}
+		if (err) {
+			pa_census_destroy(census);
+			return err;
+		}
+	}
+	*ret = census;
+	return NULL;
+}

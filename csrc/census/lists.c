@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "census/lists.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* Faults kept of one holder by one thread; a broken dump has no end of them. */
+#define MAX_FAULTS 4096
+
+struct list_run {
+	struct pa_census *census;
+	enum pa_census_part part;
+};
+
+static struct pa_error *worker_start(void *arg, void **ret)
+{
+	struct list_run *run = arg;
+	struct pa_list_worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return &pa_error_no_memory;
+	worker->census = run->census;
+
+	struct pa_error *err =
+		pa_kernel_memory(run->census->kernel, &worker->memory);
+
+	if (err) {
+		free(worker);
+		return err;
+	}
+	*ret = worker;
+	return NULL;
+}
+
+static struct pa_error *worker_finish(void *arg, void *state, bool failed)
+{
+	struct list_run *run = arg;
+	struct pa_list_worker *worker = state;
+	struct pa_census *census = run->census;
+	struct pa_error *err = NULL;
+
+	census->references += worker->references;
+	census->parts[run->part].unreadable += worker->unreadable;
+	if (!failed && pa_array_extend(&census->faults, &worker->faults)) {
+		/* The names are the census's now. */
+	} else {
+		pa_array_for_each(fault, &worker->faults)
+			free(fault->list);
+		err = failed ? NULL : &pa_error_no_memory;
+	}
+	pa_array_deinit(&worker->faults);
+	pa_memory_destroy(worker->memory);
+	free(worker);
+	return err;
+}
+
+struct pa_error *pa_lists_run(struct pa_census *census, struct pa_job *job,
+			      enum pa_census_part part, const char *phase,
+			      pa_list_item_fn item, uint64_t nr_lists)
+{
+	struct list_run run = { .census = census, .part = part };
+	struct pa_work work = {
+		.start = worker_start,
+		.item = item,
+		.finish = worker_finish,
+	};
+
+	pa_job_phase(job, phase, nr_lists);
+	return pa_job_run(job, &work, &run, nr_lists);
+}
+
+bool pa_list_fault_add(struct pa_list_worker *worker,
+		       const struct pa_list_fault *fault)
+{
+	struct pa_list_fault copy = *fault;
+
+	if (worker->faults.length >= MAX_FAULTS)
+		return true;
+	copy.list = strdup(worker->name);
+	if (copy.list && pa_array_append(&worker->faults, copy))
+		return true;
+	free(copy.list);
+	worker->err = &pa_error_no_memory;
+	return false;
+}
+
+bool pa_list_entry(struct pa_list_worker *worker, uint64_t node,
+		   struct pa_list_fault *fault, uint8_t **class_ret)
+{
+	struct pa_census *census = worker->census;
+
+	fault->node = node;
+	fault->target = pa_census_target(
+		census, node - census->kernel->page_format.lru, &fault->pfn);
+	switch (fault->target) {
+	case PA_TARGET_USABLE:
+	case PA_TARGET_FREE:
+		*class_ret = pa_census_class(census, fault->pfn);
+		if (*class_ret)
+			return true;
+		worker->unreadable++;
+		return false;
+	case PA_TARGET_UNKNOWN:
+		worker->unreadable++;
+		return false;
+	default:
+		fault->kind = PA_FAULT_STALE;
+		pa_list_fault_add(worker, fault);
+		return false;
+	}
+}
+
+struct pa_error *pa_list_check(struct pa_list_worker *worker,
+			       const struct pa_list_fault *fault,
+			       uint64_t limit, pa_list_visit_fn visit,
+			       void *arg)
+{
+	struct pa_list_fault copy = *fault;
+	struct pa_list_result result;
+	struct pa_error *err = pa_list_walk(worker->memory, fault->head, limit,
+					    visit, arg, &result);
+
+	if (!err && worker->err)
+		err = pa_take(worker->err);
+	if (err)
+		return err;
+	copy.node = result.node;
+	copy.link = result.link;
+	copy.pfn = PA_NO_PFN;
+	pa_page_to_pfn(worker->census->kernel,
+		       result.node - worker->census->kernel->page_format.lru,
+		       &copy.pfn);
+	switch (result.end) {
+	case PA_LIST_WHOLE:
+	case PA_LIST_STOPPED:
+		return NULL;
+	case PA_LIST_UNREADABLE:
+		worker->unreadable++;
+		return NULL;
+	case PA_LIST_BROKEN:
+		copy.kind = PA_FAULT_BROKEN;
+		break;
+	case PA_LIST_ENDLESS:
+		copy.kind = PA_FAULT_ENDLESS;
+		break;
+	}
+	copy.target = PA_TARGET_USABLE;
+	return pa_list_fault_add(worker, &copy) ? NULL : pa_take(worker->err);
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The scan: every struct page of the machine, once, on all cores.
+ *
+ * One item of work is one section. Most pages of most machines are plain free
+ * or tail pages, which the inner loop settles with three loads and as many
+ * compares; the rest goes to census/scan_page.c.
+ */
+#include "census/scan.h"
+
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+
+static struct pa_error *scanner_create(void *arg, void **ret)
+{
+	struct pa_census *census = arg;
+	struct pa_scanner *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return &pa_error_no_memory;
+	s->census = census;
+	s->kernel = census->kernel;
+	s->format = &census->kernel->page_format;
+	s->zones = calloc(s->kernel->zones.list.length + 1, sizeof(*s->zones));
+
+	struct pa_error *err = s->zones ? pa_memmap_create(s->kernel,
+							   &s->memmap) :
+					  &pa_error_no_memory;
+
+	if (err) {
+		free(s->zones);
+		free(s);
+		return err;
+	}
+	/* Loaded as one word in the inner loop. */
+	s->counts_adjacent = s->format->refcount == s->format->type + 4;
+	s->plain_mask = s->format->link_mask | s->format->flag.all;
+	*ret = s;
+	return NULL;
+}
+
+/*
+ * One run of struct pages in online memory. Returns the index of the first
+ * page that the quick rules don't settle.
+ */
+static uint64_t scan_plain(struct pa_scanner *s, uint8_t *classes,
+			   const uint8_t *page, uint64_t pfn, uint64_t nr)
+{
+	const struct pa_page_format *f = s->format;
+	/* Refcount 0 and no type or mapcount: -1 in the lower word. */
+	const uint64_t plain_counts = 0xffffffff;
+	uint32_t size = f->size, flags_at = f->flags, type_at = f->type,
+		 compound_at = f->compound;
+	uint64_t mask = s->plain_mask, flags = s->plain_flags;
+	uint64_t i = 0;
+
+	if (!s->counts_adjacent || !s->zone)
+		return 0;
+	if (pfn < s->tail_end) {
+		/* Tails: each has the very word that the first one had. */
+		uint64_t word = s->tail_word;
+
+		nr = pa_min(nr, s->tail_end - pfn);
+		if (s->tail_irregular)
+			return 0;
+		if (s->tail_check_mapping) {
+			/* Pages 1 to 3 hold fields of the folio instead. */
+			uint32_t mapping_at = f->mapping;
+
+			if (pfn < s->head_pfn + 4)
+				return 0;
+			for (; i < nr; i++, page += size)
+				if (pa_load_u64(page + compound_at) != word ||
+				    pa_load_u64(page + type_at) >> 32 ||
+				    pa_load_u64(page + mapping_at) !=
+					    PA_TAIL_MAPPING ||
+				    ((pa_load_u64(page + flags_at) ^ flags) &
+				     s->tail_mask))
+					break;
+		} else {
+			for (; i < nr; i++, page += size)
+				if (pa_load_u64(page + compound_at) != word ||
+				    pa_load_u64(page + type_at) >> 32 ||
+				    ((pa_load_u64(page + flags_at) ^ flags) &
+				     s->tail_mask))
+					break;
+		}
+		memset(classes, PA_CLASS_TAIL, i);
+		s->zone_count->pages += i;
+		return i;
+	}
+	if (pfn < s->zone->start_pfn)
+		return 0;
+	nr = pa_min(nr, s->zone->start_pfn + s->zone->spanned - pfn);
+	if (pfn < s->free_end)
+		nr = pa_min(nr, s->free_end - pfn);
+	for (; i < nr; i++, page += size)
+		if ((pa_load_u64(page + flags_at) & mask) != flags ||
+		    pa_load_u64(page + type_at) != plain_counts ||
+		    page[compound_at] & 1)
+			break;
+	memset(classes, pfn < s->free_end ? PA_CLASS_FREE_BODY : PA_CLASS_ZERO,
+	       i);
+	s->zone_count->pages += i;
+	return i;
+}
+
+static struct pa_error *scan_online(struct pa_scanner *s, uint8_t *classes,
+				    const struct pa_memmap_run *run)
+{
+	uint32_t size = s->format->size;
+
+	for (uint64_t i = 0; i < run->nr;) {
+		const uint8_t *page = run->pages + i * size;
+		uint64_t pfn = run->pfn + i;
+
+		i += scan_plain(s, classes + i, page, pfn, run->nr - i);
+		if (i >= run->nr)
+			break;
+
+		struct pa_error *err = pa_scan_page(
+			s, run->pfn + i, run->pages + i * size, run->nr - i,
+			&classes[i]);
+
+		if (err)
+			return err;
+		i++;
+	}
+	return NULL;
+}
+
+/* Memmap that is not in the target: nothing is known of these pages. */
+static void scan_absent(struct pa_scanner *s, const struct pa_memmap_run *run)
+{
+	/* What began before cannot be followed across. */
+	s->tail_end = 0;
+	s->free_end = 0;
+	if (run->presence == PA_EXCLUDED)
+		s->pages_excluded += run->nr;
+	else
+		s->pages_unreadable += run->nr;
+	/* By their pfn alone, zones may overlap: the first that spans it. */
+	for (size_t i = 0; i < s->kernel->zones.list.length; i++)
+		if (pa_zone_spans(&s->kernel->zones.list.items[i], run->pfn)) {
+			s->zones[i].unread += run->nr;
+			break;
+		}
+}
+
+/* Pages [pfn, end) of one state. */
+static struct pa_error *scan_state(struct pa_scanner *s, uint8_t *classes,
+				   enum pa_pfn_state state, uint64_t pfn,
+				   uint64_t end)
+{
+	s->tail_end = 0;
+	s->free_end = 0;
+	while (pfn < end) {
+		struct pa_memmap_run run;
+		struct pa_error *err =
+			pa_memmap_run(s->memmap, pfn, end - pfn, &run);
+
+		if (err)
+			return err;
+		run.nr = pa_min(run.nr, end - pfn);
+		if (run.presence != PA_PRESENT) {
+			scan_absent(s, &run);
+		} else {
+			s->pages_read += run.nr;
+			err = state == PA_PFN_ONLINE ?
+				      scan_online(s, classes, &run) :
+				      pa_scan_device(s, classes, &run);
+			if (err)
+				return err;
+		}
+		pfn += run.nr;
+		classes += run.nr;
+	}
+	return NULL;
+}
+
+static struct pa_error *scan_section(void *worker, uint64_t index)
+{
+	struct pa_scanner *s = worker;
+	const struct pa_sections *sections = &s->kernel->sections;
+	const struct pa_section *section = &sections->list.items[index];
+	uint64_t start = section->nr << sections->pages_shift;
+	uint64_t end = start + sections->pages;
+	uint8_t *classes = NULL;
+
+	for (uint64_t pfn = start, next; pfn < end; pfn = next) {
+		enum pa_pfn_state state =
+			pa_pfn_state_run(s->kernel, pfn, end, &next);
+		uint8_t fill = PA_CLASS_NOT_MEMORY;
+		bool read = state == PA_PFN_ONLINE || state == PA_PFN_DEVICE;
+
+		if (state == PA_PFN_UNKNOWN) {
+			fill = PA_CLASS_UNKNOWN;
+			s->pages_unreadable += next - pfn;
+		}
+		if (state == PA_PFN_ALTMAP)
+			fill = PA_CLASS_ALTMAP;
+		if (!classes && (read || fill != PA_CLASS_NOT_MEMORY)) {
+			classes = calloc(sections->pages, 1);
+			if (!classes)
+				return &pa_error_no_memory;
+			memset(classes, PA_CLASS_NOT_MEMORY, pfn - start);
+			/* Owned by the census from here on. */
+			s->census->classes[index] = classes;
+		}
+		if (!classes)
+			continue;
+		if (!read) {
+			memset(classes + (pfn - start), fill, next - pfn);
+			continue;
+		}
+
+		struct pa_error *err = scan_state(
+			s, classes + (pfn - start), state, pfn, next);
+
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static int compare_anomalies(const void *a, const void *b)
+{
+	const struct pa_anomaly *x = a, *y = b;
+
+	if (x->pfn != y->pfn)
+		return x->pfn < y->pfn ? -1 : 1;
+	return (int)x->kind - (int)y->kind;
+}
+
+static int compare_poisoned(const void *a, const void *b)
+{
+	const struct pa_poisoned *x = a, *y = b;
+
+	return x->pfn < y->pfn ? -1 : x->pfn > y->pfn;
+}
+
+static int compare_hugetlb(const void *a, const void *b)
+{
+	const struct pa_hugetlb_folio *x = a, *y = b;
+
+	return x->pfn < y->pfn ? -1 : x->pfn > y->pfn;
+}
+
+static void add_zone(struct pa_zone_count *to, const struct pa_zone_count *from)
+{
+	to->pages += from->pages;
+	to->reserved += from->reserved;
+	to->free_pages += from->free_pages;
+	to->unread += from->unread;
+	for (int i = 0; i < PA_MAX_ORDERS; i++)
+		to->nr_free[i] += from->nr_free[i];
+}
+
+static struct pa_error *scanner_finish(void *arg, void *worker, bool failed)
+{
+	struct pa_census *census = arg;
+	struct pa_scanner *s = worker;
+	struct pa_error *err = NULL;
+
+	census->pages_read += s->pages_read;
+	census->pages_excluded += s->pages_excluded;
+	census->pages_unreadable += s->pages_unreadable;
+	for (size_t i = 0; i < s->kernel->zones.list.length; i++)
+		add_zone(&census->zones[i], &s->zones[i]);
+	for (int i = 0; i < PA_NR_ANOMALIES; i++)
+		census->nr_anomalies[i] += s->nr_anomalies[i];
+	if (!failed && (!pa_array_extend(&census->anomalies, &s->anomalies) ||
+			!pa_array_extend(&census->poisoned, &s->poisoned) ||
+			!pa_array_extend(&census->hugetlb, &s->hugetlb)))
+		err = &pa_error_no_memory;
+	pa_array_deinit(&s->anomalies);
+	pa_array_deinit(&s->poisoned);
+	pa_array_deinit(&s->hugetlb);
+	pa_memmap_destroy(s->memmap);
+	free(s->zones);
+	free(s);
+	return err;
+}
+
+struct pa_error *pa_census_scan(struct pa_census *census, struct pa_job *job)
+{
+	static const struct pa_work work = {
+		.start = scanner_create,
+		.item = scan_section,
+		.finish = scanner_finish,
+	};
+	uint64_t nr = census->kernel->sections.list.length;
+
+	pa_job_phase(job, "memory map", nr);
+
+	struct pa_error *err = pa_job_run(job, &work, census, nr);
+
+	if (err)
+		return err;
+	if (census->anomalies.length)
+		qsort(census->anomalies.items, census->anomalies.length,
+		      sizeof(*census->anomalies.items), compare_anomalies);
+	if (census->poisoned.length)
+		qsort(census->poisoned.items, census->poisoned.length,
+		      sizeof(*census->poisoned.items), compare_poisoned);
+	if (census->hugetlb.length)
+		qsort(census->hugetlb.items, census->hugetlb.length,
+		      sizeof(*census->hugetlb.items), compare_hugetlb);
+	census->parts[PA_CENSUS_SCAN].unreadable =
+		census->pages_excluded + census->pages_unreadable;
+	return NULL;
+}

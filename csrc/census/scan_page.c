@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The rules for a page that is not plain: include/linux/page-flags.h. */
+#include "census/scan.h"
+
+struct pa_error *pa_scan_anomaly(struct pa_scanner *s,
+				 enum pa_anomaly_kind kind, uint64_t pfn,
+				 uint64_t a, uint64_t b, uint64_t c)
+{
+	struct pa_anomaly *last =
+		s->anomalies.length ?
+			&s->anomalies.items[s->anomalies.length - 1] :
+			NULL;
+
+	s->nr_anomalies[kind]++;
+	if (last && last->kind == kind && last->pfn_end == pfn &&
+	    last->a == a && last->b == b && last->c == c) {
+		last->pfn_end++;
+		return NULL;
+	}
+	if (s->nr_anomalies[kind] > PA_MAX_ANOMALIES)
+		return NULL;
+
+	struct pa_anomaly anomaly = {
+		.kind = kind,
+		.pfn = pfn,
+		.pfn_end = pfn + 1,
+		.a = a,
+		.b = b,
+		.c = c,
+	};
+
+	return pa_array_append(&s->anomalies, anomaly) ? NULL :
+							 &pa_error_no_memory;
+}
+
+static bool is_zeroed(const uint8_t *page, uint32_t size)
+{
+	for (uint32_t i = 0; i < size; i += 8)
+		if (pa_load_u64(page + i))
+			return false;
+	return true;
+}
+
+/* Makes the zone of @flags the current one; false if there is none. */
+static bool enter_zone(struct pa_scanner *s, uint64_t flags)
+{
+	const struct pa_zones *zones = &s->kernel->zones;
+	uint64_t links = flags & s->format->link_mask;
+
+	if (s->zone && s->plain_flags == links)
+		return true;
+
+	const struct pa_zone *zone =
+		pa_zone_find(zones, pa_page_node(s->format, flags),
+			     pa_page_zone(s->format, flags));
+
+	if (!zone)
+		return false;
+	s->zone = zone;
+	s->zone_count = &s->zones[zone - zones->list.items];
+	s->plain_flags = links;
+	return true;
+}
+
+/*
+ * Starts a compound page at @pfn, as its first tails must look. @head holds
+ * its first two struct pages.
+ */
+static void enter_compound(struct pa_scanner *s, uint64_t pfn, uint32_t order,
+			   const uint8_t *head, bool hugetlb)
+{
+	const struct pa_page_format *f = s->format;
+	bool optimised = hugetlb && f->hpg_vmemmap_optimized >= 0 &&
+			 pa_page_private(f, head) >> f->hpg_vmemmap_optimized &
+				 1;
+
+	s->head_pfn = pfn;
+	s->order = order;
+	s->tail_end = pfn + PA_BIT(order);
+	s->tail_word = f->tail_form == PA_TAIL_MASK ?
+			       ~(((uint64_t)f->size << order) - 1) | 1 :
+			       pa_pfn_to_page(s->kernel, pfn) | 1;
+	/*
+	 * Node and zone of a tail are the head's, but a gigantic folio may
+	 * lie across a zone boundary that the memmap's holder moved later.
+	 */
+	s->tail_mask = f->link_mask | f->flag.hwpoison | f->flag.lru |
+		       f->flag.reserved;
+	s->tail_irregular = optimised;
+	s->tail_check_mapping = !optimised;
+}
+
+static struct pa_error *note_poisoned(struct pa_scanner *s, uint64_t pfn,
+				      const uint8_t *page, uint8_t class)
+{
+	const struct pa_page_format *f = s->format;
+	bool in_free = pfn < s->free_end;
+	bool in_compound = pfn < s->tail_end && class == PA_CLASS_TAIL;
+	struct pa_poisoned poisoned = {
+		.pfn = pfn,
+		.state = PA_PFN_ONLINE,
+		.page_class = class,
+		.type = pa_page_type(f, pa_page_type_word(f, page)),
+		.refcount = pa_page_refcount(f, page),
+		.flags = pa_page_flags(f, page),
+		.private_ = pa_page_private(f, page),
+		.free_pfn = in_free ? s->free_pfn : PA_NO_PFN,
+		.free_order = in_free ? s->free_order : 0,
+		.head_pfn = in_compound ? s->head_pfn : pfn,
+		.hugetlb = class == PA_CLASS_HUGETLB,
+	};
+
+	return pa_array_append(&s->poisoned, poisoned) ? NULL :
+							 &pa_error_no_memory;
+}
+
+/*
+ * A page in the range of the compound page that the scan is in. Where it is no
+ * tail at all, the compound page ends (tail_end = 0) and the page is left to
+ * the rules for others.
+ */
+static struct pa_error *scan_tail(struct pa_scanner *s, uint64_t pfn,
+				  const uint8_t *page, uint64_t nr,
+				  uint8_t *class_ret)
+{
+	const struct pa_page_format *f = s->format;
+	uint64_t word = pa_page_compound(f, page);
+	uint64_t index = pfn - s->head_pfn;
+	struct pa_error *err = NULL;
+
+	/*
+	 * Under HVO the vmemmap pages behind the first one (v7: a page shared
+	 * by all folios of the zone and order) are images of it: what stands
+	 * at 4 KiB boundaries there is an image of the head itself.
+	 */
+	if (word != s->tail_word && s->tail_irregular && f->fake_heads &&
+	    nr > 1 && index &&
+	    pa_page_is_fake_head(f, page, pa_pfn_to_page(s->kernel, pfn)) &&
+	    pa_page_compound(f, page + f->size) == s->tail_word) {
+		*class_ret = PA_CLASS_TAIL;
+		return NULL;
+	}
+	if (word != s->tail_word) {
+		*class_ret = PA_CLASS_TAIL;
+		if (!(word & 1))
+			s->tail_end = 0;
+		return pa_scan_anomaly(s, PA_ANOMALY_NOT_TAIL, pfn, s->head_pfn,
+				       word, 0);
+	}
+	*class_ret = PA_CLASS_TAIL;
+	if (pa_page_refcount(f, page))
+		err = pa_scan_anomaly(s, PA_ANOMALY_TAIL_REFCOUNT, pfn,
+				      pa_page_refcount(f, page), s->head_pfn,
+				      0);
+	if (!err && s->tail_check_mapping && index >= 4 &&
+	    pa_load_u64(page + f->mapping) != PA_TAIL_MAPPING)
+		err = pa_scan_anomaly(s, PA_ANOMALY_TAIL_MAPPING, pfn,
+				      pa_load_u64(page + f->mapping),
+				      s->head_pfn, 0);
+	/* HVO images repeat the head's flags. */
+	if (!err && !s->tail_irregular &&
+	    pa_page_flags(f, page) & f->flag.hwpoison) {
+		*class_ret |= PA_MARK_HWPOISON;
+		err = note_poisoned(s, pfn, page, PA_CLASS_TAIL);
+	}
+	return err;
+}
+
+/*
+ * A tail whose head the scan has not passed: the run begins inside a compound
+ * page (a gigantic one, or one whose head was not in the dump), or its word is
+ * wrong.
+ */
+static struct pa_error *scan_orphan_tail(struct pa_scanner *s, uint64_t pfn,
+					 const uint8_t *page, uint64_t nr,
+					 uint8_t *class_ret)
+{
+	const struct pa_page_format *f = s->format;
+	uint64_t address = pa_pfn_to_page(s->kernel, pfn);
+	uint64_t head_pfn;
+	const uint8_t *head;
+	struct pa_error *err;
+
+	*class_ret = PA_CLASS_TAIL;
+	if (!pa_page_to_pfn(s->kernel, pa_page_head(f, page, address),
+			    &head_pfn) ||
+	    head_pfn >= pfn ||
+	    pa_pfn_state(s->kernel, head_pfn) != PA_PFN_ONLINE)
+		return pa_scan_anomaly(s, PA_ANOMALY_TAIL_HEAD, pfn,
+				       pa_page_compound(f, page), 0, 0);
+	err = pa_memmap_page(s->memmap, head_pfn, 2, &head);
+	if (pa_error_is_target(err)) {
+		/* Its head is not in the dump: it may well be right. */
+		pa_error_destroy(err);
+		*class_ret = PA_CLASS_UNKNOWN;
+		return NULL;
+	}
+	if (err)
+		return err;
+
+	uint32_t order = pa_folio_order(f, head);
+
+	if (!order || order > f->max_order ||
+	    head_pfn & PA_MASK(order) || pfn - head_pfn >= PA_BIT(order))
+		return pa_scan_anomaly(s, PA_ANOMALY_TAIL_HEAD, pfn,
+				       pa_page_compound(f, page), 0, 0);
+	enter_compound(s, head_pfn, order, head, pa_folio_is_hugetlb(f, head));
+	return scan_tail(s, pfn, page, nr, class_ret);
+}
+
+/* The first page of a free block: PageBuddy(). */
+static struct pa_error *scan_free(struct pa_scanner *s, uint64_t pfn,
+				  const uint8_t *page, uint8_t *class_ret)
+{
+	const struct pa_page_format *f = s->format;
+	uint64_t order = pa_page_private(f, page);
+
+	if (order > f->max_buddy_order || pfn & PA_MASK(order)) {
+		*class_ret = PA_CLASS_FREE;
+		return pa_scan_anomaly(s, PA_ANOMALY_FREE_ORDER, pfn, order, 0,
+				       0);
+	}
+	*class_ret = (uint8_t)(PA_CLASS_FREE + order);
+	s->free_pfn = pfn;
+	s->free_order = (uint32_t)order;
+	s->free_end = pfn + PA_BIT(order);
+	s->zone_count->nr_free[order]++;
+	s->zone_count->free_pages += PA_BIT(order);
+	if (pa_page_refcount(f, page))
+		return pa_scan_anomaly(s, PA_ANOMALY_FREE_REFERENCED, pfn,
+				       pa_page_refcount(f, page), 0, 0);
+	return NULL;
+}
+
+static struct pa_error *scan_head(struct pa_scanner *s, uint64_t pfn,
+				  const uint8_t *page, uint64_t nr,
+				  uint8_t *class_ret)
+{
+	const struct pa_page_format *f = s->format;
+	const uint8_t *head = page;
+	uint64_t flags = pa_page_flags(f, page);
+	uint32_t refcount = pa_page_refcount(f, page);
+	struct pa_error *err = NULL;
+
+	if (nr < 2) {
+		err = pa_memmap_page(s->memmap, pfn, 2, &head);
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			*class_ret = PA_CLASS_UNKNOWN;
+			return NULL;
+		}
+		if (err)
+			return err;
+	}
+
+	uint32_t order = pa_folio_order(f, head);
+	bool hugetlb = pa_folio_is_hugetlb(f, head);
+
+	if (hugetlb)
+		*class_ret = PA_CLASS_HUGETLB;
+	else if (!refcount)
+		*class_ret = PA_CLASS_FROZEN_HEAD;
+	else if (flags & f->flag.lru)
+		*class_ret = flags & f->flag.unevictable ?
+				     PA_CLASS_LRU_UNEVICTABLE :
+				     PA_CLASS_LRU;
+	else
+		*class_ret = PA_CLASS_USED_HEAD;
+	if (!order || order > f->max_order || pfn & PA_MASK(order))
+		return pa_scan_anomaly(s, PA_ANOMALY_COMPOUND_ORDER, pfn, order,
+				       0, 0);
+	if (f->nr_pages &&
+	    pa_load_u32(head + f->nr_pages) != (uint32_t)PA_BIT(order))
+		err = pa_scan_anomaly(s, PA_ANOMALY_COMPOUND_NR_PAGES, pfn,
+				      pa_load_u32(head + f->nr_pages), order,
+				      0);
+	enter_compound(s, pfn, order, head, hugetlb);
+	if (!err && hugetlb) {
+		struct pa_hugetlb_folio folio = {
+			.pfn = pfn,
+			.order = order,
+			.refcount = refcount,
+			.node = pa_page_node(f, flags),
+			.flags = flags,
+			.private_ = pa_page_private(f, page),
+		};
+
+		if (!pa_array_append(&s->hugetlb, folio))
+			err = &pa_error_no_memory;
+	}
+	return err;
+}
+
+/* Pages of order 0, and the first of non-compound allocations. */
+static uint8_t classify(const struct pa_scanner *s, const uint8_t *page)
+{
+	const struct pa_page_format *f = s->format;
+	uint64_t flags = pa_page_flags(f, page);
+	/* Slab reuses the word where it has a flag of its own. */
+	bool typed = flags & f->flag.slab ||
+		     pa_page_type(f, pa_page_type_word(f, page)) !=
+			     PA_PAGE_UNTYPED;
+
+	if (flags & f->flag.reserved)
+		return PA_CLASS_RESERVED;
+	if (!pa_page_refcount(f, page))
+		return typed ? PA_CLASS_FROZEN : PA_CLASS_ZERO;
+	if (flags & f->flag.lru)
+		return flags & f->flag.unevictable ? PA_CLASS_LRU_UNEVICTABLE :
+						     PA_CLASS_LRU;
+	return PA_CLASS_USED;
+}
+
+static struct pa_error *scan_links(struct pa_scanner *s, uint64_t pfn,
+				   const uint8_t *page, bool *known_ret)
+{
+	const struct pa_page_format *f = s->format;
+	uint64_t flags = pa_page_flags(f, page);
+	bool device = f->zone_device >= 0 &&
+		      pa_page_zone(f, flags) == (unsigned int)f->zone_device;
+
+	if (device) {
+		/* Valid, online by its section, and of no pgmap. */
+		*known_ret = false;
+		return pa_scan_anomaly(s, PA_ANOMALY_DEVICE_DANGLING, pfn, 0, 0,
+				       0);
+	}
+	*known_ret = enter_zone(s, flags);
+	/*
+	 * The pages of a hole before or behind a zone's memory are reserved
+	 * and linked to it, without the zone spanning them
+	 * (init_unavailable_range() in mm/mm_init.c).
+	 */
+	if (*known_ret &&
+	    (flags & f->flag.reserved || pa_zone_spans(s->zone, pfn)))
+		return NULL;
+	return pa_scan_anomaly(s, PA_ANOMALY_LINKS, pfn, flags, 0, 0);
+}
+
+struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
+			      const uint8_t *page, uint64_t nr,
+			      uint8_t *class_ret)
+{
+	const struct pa_page_format *f = s->format;
+	uint64_t flags = pa_page_flags(f, page);
+	bool zone_known;
+	struct pa_error *err;
+
+	if (pa_page_is_uninitialised(flags) || is_zeroed(page, f->size)) {
+		*class_ret = PA_CLASS_UNINITIALISED;
+		return pa_scan_anomaly(s, PA_ANOMALY_UNINITIALISED, pfn, flags,
+				       0, 0);
+	}
+	err = scan_links(s, pfn, page, &zone_known);
+	if (err)
+		return err;
+	if (!zone_known) {
+		*class_ret = PA_CLASS_UNKNOWN;
+		return NULL;
+	}
+	s->zone_count->pages++;
+	if (pfn < s->tail_end) {
+		err = scan_tail(s, pfn, page, nr, class_ret);
+		if (err || pfn < s->tail_end)
+			return err;
+	}
+	if (flags & f->flag.reserved)
+		s->zone_count->reserved++;
+
+	uint8_t class;
+
+	if (pa_page_is_tail(f, page))
+		err = scan_orphan_tail(s, pfn, page, nr, &class);
+	else if (!(flags & f->flag.slab) &&
+		 pa_page_type(f, pa_page_type_word(f, page)) == PA_PAGE_BUDDY)
+		err = scan_free(s, pfn, page, &class);
+	else if (flags & f->flag.head)
+		err = scan_head(s, pfn, page, nr, &class);
+	else
+		class = classify(s, page);
+	if (err)
+		return err;
+	if (pfn < s->free_end && pfn != s->free_pfn) {
+		if (class != PA_CLASS_ZERO) {
+			err = pa_scan_anomaly(s, PA_ANOMALY_FREE_BODY, pfn,
+					      s->free_pfn, s->free_order,
+					      pa_page_refcount(f, page));
+			if (err)
+				return err;
+		} else {
+			class = PA_CLASS_FREE_BODY;
+		}
+	}
+	if (flags & f->flag.hwpoison && class != PA_CLASS_TAIL) {
+		err = note_poisoned(s, pfn, page, class);
+		class |= PA_MARK_HWPOISON;
+	}
+	*class_ret = class;
+	return err;
+}
+
+struct pa_error *pa_scan_device(struct pa_scanner *s, uint8_t *classes,
+				const struct pa_memmap_run *run)
+{
+	const struct pa_page_format *f = s->format;
+	const struct pa_layout *layout = s->kernel->layout;
+	const struct pa_pgmap_range *range =
+		pa_pgmap_range_at(&s->kernel->pgmaps, run->pfn);
+	uint64_t map = s->kernel->pgmaps.maps.items[range->map].address;
+	uint32_t pgmap_at = PA_HAS(layout, page, pgmap) ?
+				    PA_OFFSETOF(layout, page, pgmap) :
+				    PA_OFFSETOF(layout, folio, pgmap);
+
+	for (uint64_t i = 0; i < run->nr; i++) {
+		const uint8_t *page = run->pages + i * f->size;
+		uint64_t flags = pa_page_flags(f, page);
+		struct pa_error *err = NULL;
+
+		classes[i] = PA_CLASS_DEVICE;
+		if (pa_page_zone(f, flags) != (unsigned int)f->zone_device)
+			err = pa_scan_anomaly(s, PA_ANOMALY_DEVICE_LINKS,
+					      run->pfn + i, flags, 0, 0);
+		else if (!pa_page_is_tail(f, page) &&
+			 pa_load_u64(page + pgmap_at) != map)
+			err = pa_scan_anomaly(s, PA_ANOMALY_DEVICE_PGMAP,
+					      run->pfn + i,
+					      pa_load_u64(page + pgmap_at), map,
+					      0);
+		if (!err && flags & f->flag.hwpoison) {
+			struct pa_poisoned poisoned = {
+				.pfn = run->pfn + i,
+				.state = PA_PFN_DEVICE,
+				.page_class = PA_CLASS_DEVICE,
+				.refcount = pa_page_refcount(f, page),
+				.flags = flags,
+				.free_pfn = PA_NO_PFN,
+				.head_pfn = run->pfn + i,
+			};
+
+			classes[i] |= PA_MARK_HWPOISON;
+			if (!pa_array_append(&s->poisoned, poisoned))
+				err = &pa_error_no_memory;
+		}
+		if (err)
+			return err;
+	}
+	return NULL;
+}
