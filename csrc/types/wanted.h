@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The names that types/table.def wants, hashed: what both fillers match every
+ * type, enumerator and symbol of a kernel against.
+ */
+#ifndef PA_TYPES_WANTED_H
+#define PA_TYPES_WANTED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "types/table.h"
+
+enum pa_wanted_space {
+	PA_WANTED_TYPES,
+	PA_WANTED_ENUMERATORS,
+	PA_WANTED_SYMBOLS,
+	PA_NR_WANTED_SPACES,
+};
+
+struct pa_wanted;
+
+/* Owned by the caller; read-only from then on. */
+struct pa_error *pa_wanted_create(struct pa_wanted **ret);
+void pa_wanted_destroy(struct pa_wanted *wanted);
+
+/* The row of that name, or -1. */
+int pa_wanted_find(const struct pa_wanted *wanted, enum pa_wanted_space space,
+		   const char *name);
+/* The same for a name that is not NUL-terminated. */
+int pa_wanted_find_n(const struct pa_wanted *wanted,
+		     enum pa_wanted_space space, const char *name,
+		     size_t length);
+
+/* The members of @type: first, then each one's next; -1 ends. */
+int pa_wanted_first_member(const struct pa_wanted *wanted,
+			   enum pa_type_id type);
+int pa_wanted_next_member(const struct pa_wanted *wanted,
+			  enum pa_member_id member);
+
+/*
+ * A symbol of that name was found. Names of static symbols may repeat: a
+ * global one wins, then the lowest address, whatever the order. *@global, at
+ * first false, keeps whether the present one is.
+ */
+void pa_layout_offer_symbol(struct pa_layout *layout, enum pa_symbol_id id,
+			    uint64_t address, bool is_global, bool *global);
+
+/*
+ * An enumerator of that name was found. Where unrelated enumerations share a
+ * name the smallest value wins, whatever the order.
+ */
+void pa_layout_offer_enumerator(struct pa_layout *layout,
+				enum pa_enumerator_id id, int64_t value);
+
+/* A hash of the whole table: of what a cached layout must have been made for. */
+uint64_t pa_wanted_table_hash(void);
+
+static inline void pa_cleanup_wanted(struct pa_wanted **wanted)
+{
+	pa_wanted_destroy(*wanted);
+}
+
+#define pa_auto_wanted pa_cleanup(pa_cleanup_wanted)
+
+#endif
