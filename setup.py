@@ -178,8 +178,7 @@ if __name__ == "__main__":
             Extension(
                 "drgn_contrib._pageaudit",
                 sources=[
-                    os.path.relpath(path, ROOT)
-                    for path in core_sources() + binding_sources()
+                    os.path.relpath(path, ROOT) for path in core_sources() + binding_sources()
                 ],
                 depends=[os.path.relpath(p, ROOT) for p in CSRC.rglob("*.[hd]*")],
             )

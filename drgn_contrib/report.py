@@ -137,8 +137,7 @@ class Memory:
             "pages": self.pages,
             "zones": [dict(zone) for zone in self.zones],
             "pgmaps": [
-                {**pgmap, "address": hex_address(pgmap["address"])}
-                for pgmap in self.pgmaps
+                {**pgmap, "address": hex_address(pgmap["address"])} for pgmap in self.pgmaps
             ],
         }
 

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs an audit and puts its report together."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple
+
+from drgn_contrib import _pageaudit, report, target
+
+if TYPE_CHECKING:
+    import drgn
+
+    from drgn_contrib._pageaudit import Progress
+
+
+def audit(
+    prog: drgn.Program,
+    checks: Optional[Sequence[str]] = None,
+    threads: int = 0,
+    progress: Optional[Progress] = None,
+    *,
+    paths: Sequence[str] = (),
+) -> report.Report:
+    """Audit the kernel of a drgn Program.
+
+    :param checks: Ids of the checks to run; all by default.
+    :param threads: Threads to use; 0 for one a processor.
+    :param progress: Called a few times a second with the phase, and how much
+        of how much is done.
+    :param paths: The dump's files, needed only where drgn is older than
+        0.0.31, which does not tell, or the dump is in several parts.
+    :raises TargetError: The target can't be analysed.
+    :raises ValueError: There is no such check.
+
+    >>> report = drgn_contrib.audit(prog)
+    >>> for finding in report.findings:
+    ...     print(finding.summary, finding.page)
+    """
+    opened = target.open_program(prog, paths, threads=threads)
+    return run(opened, checks, progress)
+
+
+def run(
+    opened: target.OpenedTarget,
+    checks: Optional[Sequence[str]] = None,
+    progress: Optional[Progress] = None,
+) -> report.Report:
+    """Audit an opened target."""
+    kernel = opened.kernel
+    result = kernel.audit(checks, progress)
+    log = tuple(report.LogRecord(**record) for record in kernel.log())
+    return report.Report(
+        tool=tool(),
+        target=describe(opened),
+        log=log,
+        memory=_memory(kernel.memory()),
+        coverage=result["coverage"],
+        checks=tuple(report.CheckResult(**check) for check in result["checks"]),
+        findings=report.sort_findings(
+            [_finding(found, log, opened.prog) for found in result["findings"]]
+        ),
+    )
+
+
+def tool() -> report.Tool:
+    """What makes reports here."""
+    return report.Tool(
+        name="pageaudit",
+        version=importlib.metadata.version("drgn-contrib"),
+        drgn=importlib.metadata.version("drgn"),
+        **_pageaudit.versions(),
+    )
+
+
+def describe(opened: target.OpenedTarget) -> report.Target:
+    """The target as the report has it."""
+    info = opened.source.info
+    kernel = opened.kernel.target()
+    crash = opened.kernel.crash()
+    return report.Target(
+        path=opened.path,
+        format=info["format_name"],
+        live=info["live"],
+        release=kernel["release"],
+        build_id=kernel["build_id"],
+        arch=kernel["arch"],
+        page_size=kernel["page_size"],
+        dump_level=info["dump_level"],
+        complete=info["complete"],
+        crash=_crash(crash) if crash else None,
+        types_from=kernel["types_from"],
+    )
+
+
+def _crash(crash: Mapping[str, Any]) -> report.Crash:
+    known = {f.name: crash[f.name] for f in fields(report.Crash) if f.name != "pages"}
+    return report.Crash(**known, pages=tuple(crash["pages"]))
+
+
+def _memory(memory: Mapping[str, Any]) -> report.Memory:
+    return report.Memory(
+        sections=memory["sections"],
+        sections_online=memory["sections_online"],
+        pages=memory["pages"],
+        zones=tuple(memory["zones"]),
+        pgmaps=tuple(memory["pgmaps"]),
+    )
+
+
+def _finding(
+    found: Mapping[str, Any],
+    log: Tuple[report.LogRecord, ...],
+    prog: Optional[drgn.Program],
+) -> report.Finding:
+    evidence = dict(found["evidence"])
+    if found["pfn"] is not None:
+        lines = [
+            f"[{record.time:.6f}] {record.text}"
+            for record in log
+            if record.pfn is not None and found["pfn"] <= record.pfn < found["pfn_end"]
+        ]
+        if lines:
+            evidence["log"] = "\n".join(lines)
+    return report.Finding(
+        check=found["check"],
+        severity=found["severity"],
+        pfn=found["pfn"],
+        pfn_end=found["pfn_end"],
+        page_address=found["page"],
+        summary=found["summary"],
+        evidence=evidence,
+        _prog=prog,
+    )

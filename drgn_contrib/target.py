@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Opens what is to be audited: files by their paths, or a drgn Program.
+
+A Program is used by one thread and zero-fills what a filter left out of an ELF
+vmcore, so its file is opened once more by our own source where it is proven to
+be the same dump; else memory is read through the Program.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional, Sequence, Tuple
+
+from drgn_contrib._pageaudit import Kernel, Layout, Source, TargetError
+
+if TYPE_CHECKING:
+    import drgn
+
+#: ELF e_machine of the architectures that drgn and we both know.
+_EM_X86_64 = 62
+
+#: Where distributions and kernel builds put a vmlinux with debug info.
+_VMLINUX_PLACES = (
+    "/usr/lib/debug/boot/vmlinux-{0}",
+    "/usr/lib/debug/lib/modules/{0}/vmlinux",
+    "/lib/modules/{0}/build/vmlinux",
+    "/boot/vmlinux-{0}",
+)
+
+
+@dataclass(frozen=True)
+class OpenedTarget:
+    """A kernel ready to be audited."""
+
+    #: For people: the file, or what the Program is.
+    path: str
+    source: Source
+    layout: Layout
+    kernel: Kernel
+    #: None if it was opened without drgn.
+    prog: Optional[drgn.Program]
+
+
+def vmcoreinfo_value(vmcoreinfo: Optional[bytes], key: str) -> Optional[str]:
+    """The value of one of VMCOREINFO's lines, or None."""
+    prefix = key.encode() + b"="
+    for line in (vmcoreinfo or b"").split(b"\n"):
+        if line.startswith(prefix):
+            return line[len(prefix) :].decode(errors="replace")
+    return None
+
+
+def cache_dir() -> Path:
+    """Where layouts are cached: of the user, by the XDG rules."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "pageaudit"
+
+
+def open_target(
+    paths: Sequence[str], symbols: Sequence[str] = (), *, threads: int = 0
+) -> OpenedTarget:
+    """Open a vmcore.
+
+    :param paths: The dump's file, or all files of a split one.
+    :param symbols: The kernel's vmlinux with debug info, then debug files of
+        modules. Without any, the dump's own BTF, or what drgn finds.
+    :param threads: 0 for one a processor.
+    :raises TargetError: It can't be analysed; the message says why.
+    """
+    source = Source.open(list(paths))
+    if source.info["live"]:
+        raise TargetError(f"{paths[0]} is the running kernel, not a dump")
+    layout = _find_layout(source, list(symbols), _ProgramFinder(paths))
+    kernel = Kernel(source, layout, threads=threads)
+    return OpenedTarget(", ".join(paths), source, layout, kernel, None)
+
+
+def open_program(
+    prog: drgn.Program, paths: Sequence[str] = (), *, threads: int = 0
+) -> OpenedTarget:
+    """Open the target of a drgn Program.
+
+    :param paths: The dump's files, for a drgn that does not tell.
+    :raises TargetError: It can't be analysed; the message says why.
+    """
+    import drgn
+
+    if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
+        raise TargetError("the Program is no Linux kernel")
+    source = _program_source(prog, paths)
+    layout = _find_layout(source, [], _LoadedFinder(prog))
+    kernel = Kernel(source, layout, threads=threads)
+    path = _core_path(prog, paths)
+    return OpenedTarget(path or "drgn Program", source, layout, kernel, prog)
+
+
+def _core_path(prog: drgn.Program, paths: Sequence[str]) -> Optional[str]:
+    if paths:
+        return ", ".join(paths)
+    # Since drgn 0.0.31.
+    return getattr(prog, "core_dump_path", None)
+
+
+def _program_source(prog: drgn.Program, paths: Sequence[str]) -> Source:
+    import drgn
+
+    live = bool(prog.flags & drgn.ProgramFlags.IS_LIVE)
+    try:
+        vmcoreinfo: Optional[bytes] = prog["VMCOREINFO"].string_()
+    except KeyError:
+        vmcoreinfo = None
+    if not live:
+        path = _core_path(prog, paths)
+        if path is None and not hasattr(prog, "core_dump_path"):
+            raise TargetError(
+                "this release of drgn does not tell which file the Program is "
+                "of: pass the dump's files as paths"
+            )
+        if path is not None:
+            source = Source.open(list(paths) or [path])
+            if _same_note(source.info["vmcoreinfo"], vmcoreinfo):
+                return source
+            if paths:
+                raise TargetError(f"{path} is not the dump of this Program")
+
+    def read(phys: int, length: int) -> Optional[bytes]:
+        try:
+            return prog.read(phys, length, physical=True)
+        except drgn.FaultError:
+            return None
+
+    machine = 0
+    if prog.platform and prog.platform.arch == drgn.Architecture.X86_64:
+        machine = _EM_X86_64
+    return Source.from_callback(read, vmcoreinfo, live, machine)
+
+
+def _same_note(ours: Optional[bytes], theirs: Optional[bytes]) -> bool:
+    return ours is not None and theirs is not None and ours.rstrip(b"\0") == theirs.rstrip(b"\0")
+
+
+class _LoadedFinder:
+    """The debug info that a Program has loaded."""
+
+    def __init__(self, prog: drgn.Program) -> None:
+        self._prog: Optional[drgn.Program] = prog
+
+    def find(self) -> Tuple[Optional[str], Sequence[str]]:
+        """Path of the vmlinux with debug info, if any, and of modules' files."""
+        if self._prog is None or not hasattr(self._prog, "main_module"):
+            return None, []
+        try:
+            main = self._prog.main_module()
+        except LookupError:
+            return None, []
+        if main.debug_file_path is None:
+            return None, []
+        return main.debug_file_path, [
+            module.debug_file_path
+            for module in self._prog.modules()
+            if module != main and module.debug_file_path is not None
+        ]
+
+
+class _ProgramFinder(_LoadedFinder):
+    """What drgn's finders (debuginfod too) find for a dump."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._path = paths[0]
+        self._prog = None
+
+    def find(self) -> Tuple[Optional[str], Sequence[str]]:
+        import drgn
+
+        prog = drgn.Program()
+        try:
+            prog.set_core_dump(self._path)
+            # Since drgn 0.0.31; its modules without debug info are no error.
+            if hasattr(prog, "load_module_debug_info"):
+                for module, _ in prog.loaded_modules():
+                    prog.load_module_debug_info(module)
+                    break
+        except (OSError, ValueError, LookupError, drgn.FaultError):
+            # A dump that drgn can't open (part of a split set) or has no
+            # information for.
+            return None, []
+        self._prog = prog
+        return super().find()
+
+
+def _find_layout(source: Source, symbols: "list[str]", finder: _LoadedFinder) -> Layout:
+    """The layout from files given, the dump's own BTF, or files found."""
+    if symbols:
+        return Layout.from_dwarf(source, symbols, cache_dir=str(cache_dir()))
+    try:
+        return Layout.from_btf(source)
+    except TargetError as error:
+        if error.code != "missing":
+            raise
+        why = str(error)
+
+    release = vmcoreinfo_value(source.info["vmcoreinfo"], "OSRELEASE")
+    vmlinux, modules = finder.find()
+    if vmlinux is None and release is not None:
+        places = [place.format(release) for place in _VMLINUX_PLACES]
+        vmlinux = next(filter(os.path.exists, places), None)
+    if vmlinux is not None:
+        return Layout.from_dwarf(source, [vmlinux, *modules], cache_dir=str(cache_dir()))
+    raise TargetError(
+        f"no type information for kernel {release or 'of unknown release'}: "
+        f"{why}, and no vmlinux with debug info was found; give one with -s "
+        "(Debian: package linux-image-RELEASE-dbg; Fedora: kernel-debuginfo)"
+    )
