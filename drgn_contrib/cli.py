@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The command: pageaudit TARGET, and its subcommands."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Iterator, NoReturn, Optional, Sequence
+
+from drgn_contrib.report import ExitStatus
+
+if TYPE_CHECKING:
+    from drgn_contrib._pageaudit import Progress
+    from drgn_contrib.target import OpenedTarget
+
+_EPILOG = """\
+exit status of an audit: 0 nothing above "info" and every check ran or does not
+apply; 1 at least one bug or suspect; 2 the target can't be analysed; 3 nothing
+above "info", but a check was partial, skipped or failed; 64 wrong usage; 130
+interrupted
+
+other commands:
+  pageaudit page TARGET PFN|0xADDR|phys:0xADDR...   what is known of a page
+  pageaudit map TARGET                              how memory is laid out
+  pageaudit checks [ID]                             what is checked
+A file with the name of a command is given as ./NAME.
+"""
+
+
+class UsageError(Exception):
+    """The command line is wrong: exit status 64."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-s",
+        "--symbols",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="the kernel's vmlinux with debug info, then debug files of modules; "
+        "not needed where the dump has BTF or drgn finds the debug info",
+    )
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write JSON to FILE, or to standard output and nothing else (-)",
+    )
+    parser.add_argument(
+        "-j", "--threads", metavar="N", type=int, default=0, help="threads to use (default: all)"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="leave nothing out")
+
+
+def _audit_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="pageaudit",
+        description="Audit the Linux kernel's map of physical memory in a vmcore.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "target", metavar="TARGET", nargs="+", help="the vmcore, or all files of a split one"
+    )
+    _add_common(parser)
+    parser.add_argument(
+        "--checks", metavar="ID,...", help="run only these checks (see pageaudit checks)"
+    )
+    parser.add_argument(
+        "--no-progress", action="store_true", help="no progress bar, even on a terminal"
+    )
+    parser.add_argument("--version", action="store_true", help="show the versions and exit")
+    return parser
+
+
+def _map_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="pageaudit map",
+        description="Show sections, zones, memory blocks and device memory.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", metavar="TARGET", nargs="+", help="the vmcore")
+    _add_common(parser)
+    return parser
+
+
+def _page_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="pageaudit page",
+        description="Show everything that is known of a page.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        nargs="+",
+        help="the vmcore, then pages: a pfn (decimal or 0x), the address of a struct page or "
+        "of the direct map (0xffff...), or a physical address (phys:0x...)",
+    )
+    _add_common(parser)
+    return parser
+
+
+def _checks_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="pageaudit checks", description="Show what is checked.", allow_abbrev=False
+    )
+    parser.add_argument("id", metavar="ID", nargs="?", help="one check, in full")
+    return parser
+
+
+# What people write for a page; everything else is a file.
+_PAGE = re.compile(r"(?:(?P<phys>phys:))?(?P<number>0[xX][0-9a-fA-F]+|[0-9]+)\Z")
+
+# x86-64 and arm64 kernel addresses lie in the upper half; pfns never do.
+_KERNEL_HALF = 1 << 63
+
+
+def _split_pages(arguments: Sequence[str]) -> "tuple[list[str], list[str]]":
+    """Files of the target, then pages; the first is a file whatever its name."""
+    pages = list(arguments[1:])
+    files = [arguments[0]]
+    while pages and not _PAGE.match(pages[0]):
+        files.append(pages.pop(0))
+    for page in pages:
+        if not _PAGE.match(page):
+            raise UsageError(f"{page!r} is neither a pfn nor an address")
+    if not pages:
+        raise UsageError("page needs a TARGET and at least one pfn or address")
+    return files, pages
+
+
+def _page_number(text: str) -> "tuple[str, int]":
+    """The kind ("pfn", "address", "phys") and the number of a page."""
+    match = _PAGE.match(text)
+    assert match is not None
+    digits = match["number"]
+    number = int(digits, 16 if digits[:2].lower() == "0x" else 10)
+    if number >= 1 << 64:
+        raise UsageError(f"{text} has more than 64 bits")
+    if match["phys"]:
+        return "phys", number
+    return ("address" if number >= _KERNEL_HALF else "pfn"), number
+
+
+def _known_checks(text: Optional[str]) -> "Optional[list[str]]":
+    """Ids of --checks, each of which exists."""
+    if text is None:
+        return None
+    from drgn_contrib import _pageaudit
+
+    known = [check["id"] for check in _pageaudit.checks()]
+    ids = [part.strip() for part in text.split(",") if part.strip()]
+    if not ids:
+        raise UsageError("--checks names no check")
+    for each in ids:
+        if each not in known:
+            raise UsageError(f"there is no check {each!r} (see pageaudit checks)")
+    return ids
+
+
+def _open(options: argparse.Namespace, files: Sequence[str]) -> OpenedTarget:
+    from drgn_contrib.target import open_target
+
+    if options.threads < 0:
+        raise UsageError("--threads must not be negative")
+    return open_target(files, options.symbols, threads=options.threads)
+
+
+@contextlib.contextmanager
+def _progress(wanted: bool) -> Iterator[Optional[Progress]]:
+    """A progress bar on a terminal's standard error."""
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def update(phase: str, done: int, total: int) -> None:
+            bar.update(task, description=phase, completed=done, total=total or None)
+
+        yield update
+
+
+class _Output:
+    """Where the answer goes: checked before the work, written after it."""
+
+    def __init__(self, json_file: Optional[str]) -> None:
+        self._json = json_file
+        if json_file is not None and json_file != "-":
+            try:
+                with open(json_file, "a"):
+                    pass
+            except OSError as error:
+                raise UsageError(f"can't write {json_file}: {error.strerror}") from None
+
+    def write(self, text: str, data: Any) -> None:
+        """The text to standard output, JSON to its file; with "-" JSON alone."""
+        encoded = json.dumps(data, indent=2) + "\n"
+        if self._json == "-":
+            _print(encoded)
+            return
+        if self._json is not None:
+            try:
+                with open(self._json, "w") as file:
+                    file.write(encoded)
+            except OSError as error:
+                raise UsageError(f"can't write {self._json}: {error.strerror}") from None
+        _print(text)
+
+
+def _print(text: str) -> None:
+    """To standard output, whose reader may have gone."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _main_audit(argv: Sequence[str]) -> int:
+    if "--version" in argv:
+        return _version()
+    options = _audit_parser().parse_args(argv)
+    checks = _known_checks(options.checks)
+    output = _Output(options.json)
+
+    from drgn_contrib.run import run
+    from drgn_contrib.text import report_text
+
+    opened = _open(options, options.target)
+    with _progress(not options.no_progress) as progress:
+        report = run(opened, checks, progress)
+    output.write(report_text(report, verbose=options.verbose), report.to_json())
+    return report.exit_status
+
+
+def _main_map(argv: Sequence[str]) -> int:
+    options = _map_parser().parse_args(argv)
+    output = _Output(options.json)
+
+    from drgn_contrib.run import describe
+    from drgn_contrib.text import map_text
+
+    opened = _open(options, options.target)
+    memory = opened.kernel.memory()
+    target = describe(opened)
+    output.write(map_text(memory, target), {"target": target.to_json(), **memory})
+    return _answered(memory)
+
+
+def _main_page(argv: Sequence[str]) -> int:
+    options = _page_parser().parse_args(argv)
+    files, texts = _split_pages(options.target)
+    numbers = [_page_number(text) for text in texts]
+    output = _Output(options.json)
+
+    from drgn_contrib.text import page_text
+
+    kernel = _open(options, files).kernel
+    pages = []
+    for text, (kind, number) in zip(texts, numbers):
+        try:
+            pages.append(kernel.page(kernel.resolve(kind, number)))
+        except ValueError as error:
+            raise UsageError(f"{text}: {error}") from None
+    output.write("\n".join(map(page_text, pages)), pages)
+    return max(map(_answered, pages))
+
+
+def _answered(answer: "dict[str, Any]") -> ExitStatus:
+    """Whether all of it could be read: "unread" says what could not."""
+    return ExitStatus.PARTIAL if answer["unread"] else ExitStatus.CLEAN
+
+
+def _main_checks(argv: Sequence[str]) -> int:
+    options = _checks_parser().parse_args(argv)
+
+    from drgn_contrib import _pageaudit
+    from drgn_contrib.text import checks_text
+
+    checks = _pageaudit.checks()
+    if options.id is not None:
+        checks = [check for check in checks if check["id"] == options.id]
+        if not checks:
+            raise UsageError(f"there is no check {options.id!r} (see pageaudit checks)")
+    _print(checks_text(checks, full=options.id is not None))
+    return ExitStatus.CLEAN
+
+
+def _version() -> int:
+    from drgn_contrib.run import tool
+
+    about = tool()
+    _print(
+        f"pageaudit {about.version} (drgn {about.drgn}, libkdumpfile {about.libkdumpfile}, "
+        f"libdw {about.libdw})\n"
+    )
+    return ExitStatus.CLEAN
+
+
+_COMMANDS = {"page": _main_page, "map": _main_map, "checks": _main_checks}
+
+
+def _run(argv: Sequence[str]) -> int:
+    from drgn_contrib._pageaudit import TargetError
+
+    try:
+        if argv and argv[0] in _COMMANDS:
+            return _COMMANDS[argv[0]](argv[1:])
+        return _main_audit(argv)
+    except UsageError as error:
+        status, message = ExitStatus.USAGE, str(error)
+    except (TargetError, OSError) as error:
+        status, message = ExitStatus.TARGET, str(error)
+    except MemoryError:
+        status, message = ExitStatus.TARGET, "out of memory"
+    print(f"pageaudit: {message}", file=sys.stderr)
+    return status
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the command and return its exit status."""
+    try:
+        return int(_run(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        print("pageaudit: interrupted", file=sys.stderr)
+        return ExitStatus.INTERRUPTED

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Reports as text that fits a mail: plain ASCII, at most 78 columns.
+
+Strings of a dump are anyone's: what is not printable ASCII is escaped, so that
+it can't reach a terminal.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import textwrap
+from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence
+
+from drgn_contrib.report import SEVERITIES, Crash, Finding, Report, Target, hex_address
+
+WIDTH = 78
+
+#: Findings of one check and lines of the log that are shown unless asked for
+#: all.
+_FEW = 20
+
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def clean(text: str) -> str:
+    """Printable ASCII, the rest escaped; newlines stay."""
+    return re.sub(
+        r"[^\n\x20-\x7e]",
+        lambda match: match.group().encode("unicode_escape", "surrogatepass").decode(),
+        text,
+    )
+
+
+def wrap(text: str, first: str = "", rest: Optional[str] = None) -> Iterator[str]:
+    """Lines of at most WIDTH columns, the later ones indented by rest."""
+    if rest is None:
+        rest = " " * len(first)
+    for line in clean(text).split("\n"):
+        lines = textwrap.wrap(
+            line,
+            WIDTH,
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_on_hyphens=False,
+        )
+        yield from lines or [first.rstrip()]
+        first = rest
+
+
+def size(nr_bytes: int) -> str:
+    """A number of bytes for people: exact, or with three digits."""
+    value = float(nr_bytes)
+    for unit in _SIZES:
+        if abs(value) < 1024 or unit == _SIZES[-1]:
+            break
+        value /= 1024
+    return f"{value:.4g} {unit}"
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 page", "2,048 pages"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def pfn_range(pfn: int, pfn_end: int) -> str:
+    """A range of pfns in both bases, with its length."""
+    if pfn_end - pfn == 1:
+        return f"pfn {pfn:#x} ({pfn})"
+    return f"pfns [{pfn:#x}, {pfn_end:#x}) ({pfn}-{pfn_end - 1}, {plural(pfn_end - pfn, 'page')})"
+
+
+def heading(text: str) -> Iterator[str]:
+    yield ""
+    yield text
+    yield "-" * len(text)
+
+
+def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[str]:
+    """Columns as wide as they need; those in right are aligned right."""
+    right = set(right)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths))
+        ]
+        yield from wrap("  ".join(cells).rstrip(), "  ", "      ")
+
+
+def value(key: str, item: Any) -> str:
+    """One thing of evidence or of a page: pfns in both bases."""
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if item is None:
+        return "unknown"
+    if isinstance(item, int) and "pfn" in key:
+        return f"{item:#x} ({item})"
+    if isinstance(item, int) and "address" in key:
+        return f"{item:#x}"
+    return str(item)
+
+
+def pairs(items: Mapping[str, Any], indent: int) -> Iterator[str]:
+    """One "key  value" a line, the values aligned; nested ones indented."""
+    margin = " " * indent
+    width = max((len(key) for key in items), default=0)
+    for key, item in items.items():
+        name = key.replace("_", " ")
+        if isinstance(item, Mapping):
+            yield f"{margin}{name}"
+            yield from pairs(item, indent + 2)
+        elif isinstance(item, (list, tuple)) and any(isinstance(i, Mapping) for i in item):
+            for each in item:
+                yield f"{margin}{name}"
+                yield from pairs(each, indent + 2)
+        else:
+            if isinstance(item, (list, tuple)):
+                item = ", ".join(value(key, each) for each in item) or "none"
+            yield from wrap(value(key, item), f"{margin}{name.ljust(width)}  ")
+
+
+def report_text(report: Report, *, verbose: bool = False) -> str:
+    """The whole report; verbose leaves nothing out."""
+    return "\n".join(_report_lines(report, verbose)) + "\n"
+
+
+def _report_lines(report: Report, verbose: bool) -> Iterator[str]:
+    yield f"pageaudit {clean(report.tool.version)}: audit of the kernel's map of physical memory"
+    yield ""
+    yield from target_lines(report.target)
+    yield from _memory_lines(report)
+    if report.target.crash:
+        yield from _crash_lines(report.target.crash)
+    yield from _unchecked_lines(report)
+    yield from _finding_lines(report, verbose)
+    yield from _log_lines(report, verbose)
+    if verbose:
+        yield from _check_lines(report)
+
+
+def target_lines(target: Target) -> Iterator[str]:
+    """What was looked at."""
+    kind = "running kernel" if target.live else target.format
+    level = "" if target.dump_level is None else f", dump level {target.dump_level}"
+    yield from wrap(target.path, "target   ")
+    yield from wrap(kind + level, "format   ")
+    if not target.complete:
+        yield from wrap("INCOMPLETE: the dump was cut short", "         ")
+    yield from wrap(f"{target.release} {target.arch}", "kernel   ")
+    if target.build_id:
+        yield from wrap(target.build_id, "build id ")
+    types = {"dwarf": "debug info (DWARF)", "btf": "the dump's own BTF and kallsyms"}
+    yield from wrap(types[target.types_from], "types    ")
+
+
+def _memory_lines(report: Report) -> Iterator[str]:
+    memory = report.memory
+    yield from wrap(
+        f"{plural(memory.pages, 'page')} ({size(memory.pages * report.target.page_size)}) in "
+        f"{plural(memory.sections, 'section')}, {memory.sections_online} of them online",
+        "memory   ",
+    )
+    coverage = report.coverage
+    yield from wrap(
+        f"{coverage['pages_read']:,} struct pages; {coverage['pages_excluded']:,} left out of "
+        f"the dump, {coverage['pages_unreadable']:,} unreadable",
+        "read     ",
+    )
+
+
+def _crash_lines(crash: Crash) -> Iterator[str]:
+    yield from heading("Crash")
+    when = "" if crash.time is None else f" at {crash.time:.6f} s"
+    yield from wrap((crash.panic or "the kernel died") + when, "  ")
+    about = {"task": crash.task, "rip": hex_address(crash.rip), "cr2": hex_address(crash.cr2)}
+    yield from pairs({key: item for key, item in about.items() if item is not None}, 2)
+    for page in crash.pages:
+        yield from wrap(f"It touched the struct page of pfn {page['pfn']:#x}:", "  ")
+        yield from pairs(page, 4)
+
+
+def _unchecked_lines(report: Report) -> Iterator[str]:
+    checks = [check for check in report.checks if check.status != "ran"]
+    yield from heading("Not checked")
+    if not checks:
+        yield "  Every check ran."
+    for check in checks:
+        yield from wrap(f"{check.id}: {check.status}: {check.reason}", "  ", "      ")
+    for name, count in report.coverage.items():
+        if not name.startswith("pages_") and count and verbose_coverage(name):
+            yield from wrap(f"{name.replace('_', ' ')}: {count:,}", "  ")
+
+
+def verbose_coverage(name: str) -> bool:
+    """Whether a count of the coverage is of something that was not judged."""
+    return "unknown" in name or "unexplained" in name or "skipped" in name
+
+
+def _finding_lines(report: Report, verbose: bool) -> Iterator[str]:
+    yield from heading("Findings")
+    counts = [plural(report.count(s), s) for s in SEVERITIES if s != "info"]
+    yield f"  {', '.join(counts)}, {report.count('info'):,} info"
+    for (severity, check), group in itertools.groupby(
+        report.findings, lambda f: (f.severity, f.check)
+    ):
+        found = list(group)
+        shown = found if verbose else found[:_FEW]
+        for finding in shown:
+            yield ""
+            yield from finding_lines(finding)
+        if len(shown) < len(found):
+            yield ""
+            yield from wrap(
+                f"... and {len(found) - len(shown):,} more of {severity} {check}: "
+                "-v shows them, --json has them",
+                "  ",
+            )
+
+
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """One finding with its evidence."""
+    yield f"{finding.severity.upper()} {finding.check}"
+    yield from wrap(finding.summary, "  ")
+    where: "dict[str, Any]" = {}
+    if finding.pfn is not None and finding.pfn_end is not None:
+        where["where"] = pfn_range(finding.pfn, finding.pfn_end)
+    if finding.page_address is not None:
+        where["struct page"] = hex_address(finding.page_address)
+    yield from pairs({**where, **finding.evidence}, 4)
+
+
+def _log_lines(report: Report, verbose: bool) -> Iterator[str]:
+    if not report.log:
+        return
+    yield from heading("What the kernel's log says of pages")
+    shown = report.log if verbose else report.log[-_FEW:]
+    if len(shown) < len(report.log):
+        yield f"  ... {len(report.log) - len(shown):,} earlier ones: -v shows them"
+    for record in shown:
+        yield from wrap(f"[{record.time:12.6f}] {record.text}", "  ", "      ")
+
+
+def _check_lines(report: Report) -> Iterator[str]:
+    yield from heading("Checks")
+    yield from table(
+        [
+            ("check", "status", "examined", "seconds"),
+            *(
+                (check.id, check.status, f"{check.examined:,}", f"{check.seconds:.3f}")
+                for check in report.checks
+            ),
+        ],
+        right=(2, 3),
+    )
+
+
+def map_text(memory: Mapping[str, Any], target: Target) -> str:
+    """Answer of "pageaudit map"."""
+    return "\n".join(_map_lines(memory, target)) + "\n"
+
+
+def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
+    yield from target_lines(target)
+    yield from wrap(
+        f"{plural(memory['pages'], 'page')} ({size(memory['pages'] * target.page_size)}) in "
+        f"{plural(memory['sections'], 'section')}, {memory['sections_online']} of them online",
+        "memory   ",
+    )
+
+    yield from heading("Physical memory")
+    yield from table(
+        [
+            ("pfn", "end", "size", "state"),
+            *(
+                (
+                    f"{run['pfn']:#x}",
+                    f"{run['pfn_end']:#x}",
+                    size((run["pfn_end"] - run["pfn"]) * target.page_size),
+                    run["state"],
+                )
+                for run in memory["map"]
+            ),
+        ],
+        right=(0, 1, 2),
+    )
+
+    yield from heading("Zones (pages)")
+    columns = ("start_pfn", "spanned", "present", "managed", "free")
+    yield from table(
+        [
+            ("node", "zone", "start pfn", *columns[1:]),
+            *(
+                (
+                    str(zone["node"]),
+                    clean(zone["name"]),
+                    f"{zone['start_pfn']:#x}",
+                    *("?" if zone[c] is None else f"{zone[c]:,}" for c in columns[1:]),
+                )
+                for zone in memory["zones"]
+            ),
+        ],
+        right=range(2, 7),
+    )
+
+    if memory["blocks"]:
+        yield from heading("Memory blocks")
+        yield from table([("block", "pfn", "end", "state"), *_block_rows(memory["blocks"])], (1, 2))
+
+    if memory["pgmaps"]:
+        yield from heading("Device memory (dev_pagemap)")
+    for pgmap in memory["pgmaps"]:
+        yield from wrap(f"{pgmap['type']} at {hex_address(pgmap['address'])}", "  ")
+        for pfn, pfn_end in pgmap["ranges"]:
+            yield from wrap(pfn_range(pfn, pfn_end), "    ", "      ")
+        if pgmap["altmap"]:
+            yield from pairs({"altmap": pgmap["altmap"]}, 4)
+
+
+def _block_rows(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
+    """Neighbouring blocks of one state and size share a row."""
+    first: Optional[Mapping[str, Any]] = None
+    last: Mapping[str, Any] = {}
+    for block in [*blocks, None]:
+        if (
+            first is not None
+            and block is not None
+            and block["state"] == last["state"]
+            and block["id"] == last["id"] + 1
+            and block["pfn"] == last["pfn_end"]
+        ):
+            last = block
+            continue
+        if first is not None:
+            ids = str(first["id"]) if first is last else f"{first['id']}-{last['id']}"
+            yield ids, f"{first['pfn']:#x}", f"{last['pfn_end']:#x}", str(first["state"])
+        if block is not None:
+            first = last = block
+
+
+def page_text(page: Mapping[str, Any]) -> str:
+    """Answer of "pageaudit page" for one page."""
+    return "\n".join(pairs(page, 0)) + "\n"
+
+
+def checks_text(checks: Sequence[Mapping[str, str]], *, full: bool) -> str:
+    """Answer of "pageaudit checks": one line each, or all there is to say."""
+    lines: "list[str]" = []
+    for check in checks:
+        if not full:
+            lines += wrap(f"{check['id']:24}  {check['summary']}", "", " " * 26)
+            continue
+        lines += [check["id"], "-" * len(check["id"])]
+        lines += wrap(check["summary"])
+        for paragraph in check["doc"].strip().split("\n\n"):
+            lines += ["", *wrap(" ".join(paragraph.split()))]
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
