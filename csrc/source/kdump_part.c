@@ -282,7 +282,7 @@ static struct pa_error *part_read(struct pa_kdump_part *part)
 }
 
 struct pa_error *pa_kdump_part_init(struct pa_kdump_part *part,
-				    const struct pa_file *file)
+				    struct pa_file *file)
 {
 	*part = (struct pa_kdump_part){ .file = file };
 

@@ -49,7 +49,7 @@ struct pa_kdump_bitmap {
 
 struct pa_kdump_part {
 	/* Borrowed. */
-	const struct pa_file *file;
+	struct pa_file *file;
 	uint32_t status;
 	int dump_level;
 	/* One of a --split set; else start_pfn is 0, end_pfn max_mapnr. */
@@ -86,7 +86,7 @@ struct pa_kdump_page {
 
 /* Left zeroed on failure; the caller ends with pa_kdump_part_deinit(). */
 struct pa_error *pa_kdump_part_init(struct pa_kdump_part *part,
-				    const struct pa_file *file);
+				    struct pa_file *file);
 void pa_kdump_part_deinit(struct pa_kdump_part *part);
 
 /* Adds what VMCOREINFO and the ELF notes of the sub header say. */
