@@ -246,13 +246,15 @@ def _main_audit(argv: Sequence[str]) -> int:
     checks = _known_checks(options.checks)
     output = _Output(options.json)
 
+    from drgn_contrib import _pageaudit
     from drgn_contrib.run import run
     from drgn_contrib.text import report_text
 
     opened = _open(options, options.target)
     with _progress(not options.no_progress) as progress:
         report = run(opened, checks, progress)
-    output.write(report_text(report, verbose=options.verbose), report.to_json())
+    known = [check["id"] for check in _pageaudit.checks()]
+    output.write(report_text(report, verbose=options.verbose, known=known), report.to_json())
     return report.exit_status
 
 
@@ -325,6 +327,7 @@ _COMMANDS = {"page": _main_page, "map": _main_map, "checks": _main_checks}
 
 def _run(argv: Sequence[str]) -> int:
     from drgn_contrib._pageaudit import TargetError
+    from drgn_contrib.text import clean
 
     try:
         if argv and argv[0] in _COMMANDS:
@@ -336,7 +339,7 @@ def _run(argv: Sequence[str]) -> int:
         status, message = ExitStatus.TARGET, str(error)
     except MemoryError:
         status, message = ExitStatus.TARGET, "out of memory"
-    print(f"pageaudit: {message}", file=sys.stderr)
+    print(f"pageaudit: {clean(message)}", file=sys.stderr)
     return status
 
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple
 
 from drgn_contrib import _pageaudit, report, target
+from drgn_contrib.version import VERSION
 
 if TYPE_CHECKING:
     import drgn
@@ -68,7 +69,7 @@ def tool() -> report.Tool:
     """What makes reports here."""
     return report.Tool(
         name="pageaudit",
-        version=importlib.metadata.version("drgn-contrib"),
+        version=VERSION,
         drgn=importlib.metadata.version("drgn"),
         **_pageaudit.versions(),
     )

@@ -127,7 +127,7 @@ def _program_source(prog: drgn.Program, paths: Sequence[str]) -> Source:
 
     def read(phys: int, length: int) -> Optional[bytes]:
         try:
-            return prog.read(phys, length, physical=True)
+            return bytes(prog.read(phys, length, physical=True))
         except drgn.FaultError:
             return None
 

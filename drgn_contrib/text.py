@@ -120,19 +120,22 @@ def pairs(items: Mapping[str, Any], indent: int) -> Iterator[str]:
             yield from wrap(value(key, item), f"{margin}{name.ljust(width)}  ")
 
 
-def report_text(report: Report, *, verbose: bool = False) -> str:
-    """The whole report; verbose leaves nothing out."""
-    return "\n".join(_report_lines(report, verbose)) + "\n"
+def report_text(report: Report, *, verbose: bool = False, known: Sequence[str] = ()) -> str:
+    """The whole report; verbose leaves nothing out.
+
+    :param known: Ids of all checks that there are, run or not.
+    """
+    return "\n".join(_report_lines(report, verbose, known)) + "\n"
 
 
-def _report_lines(report: Report, verbose: bool) -> Iterator[str]:
+def _report_lines(report: Report, verbose: bool, known: Sequence[str]) -> Iterator[str]:
     yield f"pageaudit {clean(report.tool.version)}: audit of the kernel's map of physical memory"
     yield ""
     yield from target_lines(report.target)
     yield from _memory_lines(report)
     if report.target.crash:
         yield from _crash_lines(report.target.crash)
-    yield from _unchecked_lines(report)
+    yield from _unchecked_lines(report, known)
     yield from _finding_lines(report, verbose)
     yield from _log_lines(report, verbose)
     if verbose:
@@ -180,21 +183,25 @@ def _crash_lines(crash: Crash) -> Iterator[str]:
         yield from pairs(page, 4)
 
 
-def _unchecked_lines(report: Report) -> Iterator[str]:
+def _unchecked_lines(report: Report, known: Sequence[str]) -> Iterator[str]:
     checks = [check for check in report.checks if check.status != "ran"]
+    ids = [check.id for check in report.checks]
+    not_asked = [each for each in known if each not in ids]
     yield from heading("Not checked")
-    if not checks:
+    if not checks and not not_asked:
         yield "  Every check ran."
     for check in checks:
         yield from wrap(f"{check.id}: {check.status}: {check.reason}", "  ", "      ")
+    if not_asked:
+        yield from wrap(f"not asked for: {', '.join(not_asked)}", "  ", "      ")
     for name, count in report.coverage.items():
-        if not name.startswith("pages_") and count and verbose_coverage(name):
+        if count and _is_unjudged(name):
             yield from wrap(f"{name.replace('_', ' ')}: {count:,}", "  ")
 
 
-def verbose_coverage(name: str) -> bool:
+def _is_unjudged(name: str) -> bool:
     """Whether a count of the coverage is of something that was not judged."""
-    return "unknown" in name or "unexplained" in name or "skipped" in name
+    return any(word in name for word in ("unknown", "unexplained", "unjudged"))
 
 
 def _finding_lines(report: Report, verbose: bool) -> Iterator[str]:

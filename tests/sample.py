@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A report with something of everything, and a kernel that isn't one."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from drgn_contrib import report
+
+PAGE = 0xFFFFEA0000048000
+
+#: What Kernel.audit() returns.
+AUDIT: "dict[str, Any]" = {
+    "checks": [
+        {
+            "id": "section-state",
+            "status": "ran",
+            "reason": None,
+            "examined": 8,
+            "seconds": 0.00125,
+        },
+        {
+            "id": "hugetlb-pool",
+            "status": "not-applicable",
+            "reason": "this kernel has no hugetlb pages",
+            "examined": 0,
+            "seconds": 0.0,
+        },
+        {
+            "id": "lost-free-pages",
+            "status": "partial",
+            "reason": "12 struct pages were left out of the dump, so runs of pages that "
+            "touch them were not judged",
+            "examined": 262018,
+            "seconds": 0.021,
+        },
+    ],
+    "findings": [
+        {
+            "check": "zone-device-taint",
+            "severity": "info",
+            "pfn": 0x28000,
+            "pfn_end": 0x30000,
+            "page": PAGE + 0x1000,
+            "summary": "pfn_to_online_page() gives a page for device memory",
+            "evidence": {"section": 5},
+        },
+        {
+            "check": "lost-free-pages",
+            "severity": "bug",
+            "pfn": 0x1200,
+            "pfn_end": 0x1400,
+            "page": PAGE,
+            "summary": "512 pages (2 MiB) with no reference are on no free list and nothing "
+            "else accounts for them",
+            "evidence": {
+                "flags": "0x17ffffc0000000",
+                "poisoned_pfn": 0x1234,
+                "previous": "pfn 0x11ff: PageBuddy, order 9",
+            },
+        },
+        {
+            "check": "zone-accounting",
+            "severity": "suspect",
+            "pfn": None,
+            "pfn_end": None,
+            "page": None,
+            "summary": "node 0 zone DMA32: NR_FREE_PAGES is 1536 above what the lists hold",
+            "evidence": {"counter": 202013, "recount": 200477},
+        },
+    ],
+    "coverage": {
+        "pages_read": 262018,
+        "pages_excluded": 12,
+        "pages_unreadable": 0,
+        "unknown_owner_pages": 77,
+    },
+}
+
+#: What Kernel.memory() returns.
+MEMORY: "dict[str, Any]" = {
+    "sections": 8,
+    "sections_online": 7,
+    "pages": 262030,
+    "zones": [
+        {
+            "node": 0,
+            "name": "DMA32",
+            "start_pfn": 4096,
+            "spanned": 258048,
+            "present": 258048,
+            "managed": 246016,
+            "free": 202013,
+        }
+    ],
+    "pgmaps": [
+        {
+            "type": "fs-dax",
+            "ranges": [[0x28000, 0x2E000]],
+            "altmap": {
+                "base_pfn": 0x28000,
+                "reserve": 2,
+                "free": 510,
+                "alloc": 384,
+                "end_pfn": 0x2E000,
+            },
+            "address": 0xFFFF888003A40010,
+        }
+    ],
+    "blocks": [
+        {"id": 0, "state": "online", "pfn": 0, "pfn_end": 0x8000},
+        {"id": 1, "state": "online", "pfn": 0x8000, "pfn_end": 0x10000},
+        {"id": 2, "state": "offline", "pfn": 0x10000, "pfn_end": 0x18000},
+        {"id": 4, "state": "online", "pfn": 0x20000, "pfn_end": 0x28000},
+    ],
+    "map": [
+        {"pfn": 0, "pfn_end": 0x10000, "state": "online"},
+        {"pfn": 0x10000, "pfn_end": 0x18000, "state": "offline"},
+        {"pfn": 0x20000, "pfn_end": 0x28000, "state": "online"},
+        {"pfn": 0x28000, "pfn_end": 0x2E000, "state": "device"},
+    ],
+    "unread": [],
+}
+
+#: What Kernel.log() returns: a dump's strings may hold anything.
+LOG: "list[dict[str, Any]]" = [
+    {
+        "time": 12.5,
+        "text": "Memory failure: 0x1234: recovery action for free buddy page: Delayed",
+        "kind": "memory-failure",
+        "pfn": 0x1234,
+    },
+    {"time": 13.25, "text": "soft offline: \x1b[31mcaf\u00e9", "kind": "soft-offline", "pfn": None},
+]
+
+CRASH: "dict[str, Any]" = {
+    "panic": "Oops: 0000 [#1] SMP",
+    "task": "kcompactd0 (pid 31)",
+    "time": 13.75,
+    "rip": 0xFFFFFFFF812A3B40,
+    "cr2": PAGE,
+    "pages": [{"pfn": 0x1200, "via": "cr2", "section": 0, "state": "online"}],
+}
+
+TARGET: "dict[str, Any]" = {
+    "release": "6.12.9-test",
+    "arch": "x86_64",
+    "page_size": 4096,
+    "build_id": "8a55a05d35a15fe072cfd7e22593672daae112af",
+    "types_from": "btf",
+}
+
+
+class FakeSource:
+    """As much of a Source as a report is made of."""
+
+    info: "dict[str, Any]" = {
+        "format_name": "kdump (zstd)",
+        "live": False,
+        "dump_level": 31,
+        "complete": False,
+    }
+
+
+class FakeKernel:
+    """As much of a Kernel as a report is made of."""
+
+    def target(self) -> "dict[str, Any]":
+        return TARGET
+
+    def crash(self) -> "Optional[dict[str, Any]]":
+        return CRASH
+
+    def log(self) -> "list[dict[str, Any]]":
+        return LOG
+
+    def memory(self) -> "dict[str, Any]":
+        return MEMORY
+
+    def audit(self, checks: object, progress: object) -> "dict[str, Any]":
+        return AUDIT
+
+
+#: Versions differ from machine to machine.
+TOOL = report.Tool("pageaudit", "0", "0", "0", "0")
