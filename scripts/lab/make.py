@@ -149,6 +149,7 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
         "truth_differing": None if ready.get("differing") == "-" else ready.get("differing"),
         "truth_pid": int(ready.get("pid", "0")),
         "events": _events(work / "truth" / "run" / "events"),
+        "complaints": _complaints(machine.console_text()),
         "seconds": times,
     }
     (work / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
@@ -172,6 +173,14 @@ def _events(path: Path) -> list[dict[str, Any]]:
                 entry[key] = value
         found.append(entry)
     return found
+
+
+# What a kernel says when something is wrong with it.
+COMPLAINTS = ("BUG:", "WARNING:", "Oops", "general protection", "INFO: task", "Call Trace:")
+
+
+def _complaints(console: str) -> list[str]:
+    return [line for line in console.splitlines() if any(word in line for word in COMPLAINTS)]
 
 
 def _serve(machine: Machine, note_time: Any) -> dict[str, str]:

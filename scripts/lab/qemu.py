@@ -8,7 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Optional
 
 from .elfcore import Segment, read_notes
 from .kernels import Kernel
@@ -219,7 +219,3 @@ class Machine:
             "dump-guest-memory", paging=False, protocol=f"file:{path}", **options
         )
 
-
-def first_crash_line(text: str, words: Sequence[str]) -> Optional[str]:
-    """The first line of the console that has one of the words."""
-    return next((line for line in text.splitlines() if any(w in line for w in words)), None)

@@ -31,7 +31,8 @@ class Recipe:
     extra: Callable[[Kernel], dict[str, bytes]] = lambda kernel: {}
 
 
-def _light(_: Kernel) -> list[str]:
+def _memory(_: Kernel) -> list[str]:
+    """Every kind of ordinary memory."""
     return [
         "hugepages 8",
         "guest anon 32",
@@ -46,16 +47,157 @@ def _light(_: Kernel) -> list[str]:
         "guest uring 4",
         "guest aio 128",
         "ksm 4",
-        "guest churn 64 3",
-        "compact",
-        "still",
     ]
+
+
+END = ["guest churn 64 3", "compact", "still"]
+
+
+def _light(kernel: Kernel) -> list[str]:
+    return _memory(kernel) + END
+
+
+def _files(_: Kernel) -> list[str]:
+    """A file system on a block device, and swap."""
+    return ["ext4 96", "guest file /mnt/ext4/file 24", "zram_swap 96", "guest pageout 32"]
+
+
+def _hotplug(_: Kernel) -> list[str]:
+    """Boot memory offlined and onlined, DIMMs added and removed."""
+    return [
+        "no_auto_online",
+        # movablecore= makes the last blocks of boot memory movable, but for what was
+        # taken from there before there were zones.
+        "offline_some 3",
+        "online ${some##* } online_movable",
+        "dimm_add d0 256 online_movable",
+        "dimm_add d1 128 online_kernel",
+        "dimm_add d2 128 none",
+        "dimm_add d3 256 online_movable",
+        "guest churn 300 2",
+        "dimm_del d3",
+    ]
+
+
+# Ranges that share sections (of 128 MiB) with RAM at one end, the other, or both.
+PMEM_CMDLINE = "memmap=96M!160M memmap=96M!416M memmap=126M!578M memmap=64M!832M memmap=64M!960M"
+
+
+def _pmem(_: Kernel) -> list[str]:
+    """fsdax and devdax, memmap in RAM and in the device, one namespace gone again."""
+    return [
+        "pmem",
+        "ext4_dax /dev/pmem0",
+        "guest map /mnt/dax/file 8",
+        "namespace 1 fsdax pmem",
+        "namespace 2 devdax pmem",
+        "guest map /dev/dax2.0 8",
+        "namespace 3 devdax ram",
+        "guest map /dev/dax3.0 4",
+        "namespace 4 fsdax pmem",
+        "no_namespace pfn4.0",
+    ]
+
+
+def _poison(kernel: Kernel) -> list[str]:
+    """Memory errors of both kinds on every kind of page, all handled rightly."""
+    if not kernel.has_config("MEMORY_FAILURE"):
+        return []
+    return [
+        "guest poison soft anon 5",
+        "guest poison soft anon 6 keep",
+        "guest poison soft thp 77 keep",
+        "guest poison soft /dev/shm/soft 3 keep",
+        "guest poison soft hugetlb 9 keep",
+        "guest poison hard anon 7",
+        "guest poison hard anon 8 keep",
+        "guest poison hard thp 99 keep",
+        "guest poison hard /dev/shm/hard 4 keep",
+        "guest poison hard hugetlb 11 keep",
+        "corrupt_free",
+        "corrupt_free back",
+        "guest poison soft anon 15",
+        "unpoison $(last_pfn)",
+    ]
+
+
+def _full(kernel: Kernel) -> list[str]:
+    return _pmem(kernel) + _files(kernel) + _hotplug(kernel) + _memory(kernel) + _poison(kernel)
+
+
+HOTPLUG = Hardware(memory_mib=1536, slots=4, max_mib=4096)
+MOVABLE_CMDLINE = "movablecore=768M"
+
+
+def _has_hvo(kernel: Kernel) -> bool:
+    return kernel.has_config("HUGETLB_PAGE_OPTIMIZE_VMEMMAP")
+
+
+def _has_memory_failure(kernel: Kernel) -> bool:
+    return kernel.has_config("MEMORY_FAILURE")
 
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("light", "boot and a light workload on ordinary memory, 1 GiB", _light),
+        Recipe(
+            "files",
+            "file systems, swap to zram and ordinary memory",
+            lambda kernel: _files(kernel) + _memory(kernel) + END,
+            modules=("zram", "lzo_rle", "loop"),
+        ),
+        Recipe(
+            "hotplug",
+            "blocks offlined and onlined, DIMMs added and removed",
+            lambda kernel: _hotplug(kernel) + _memory(kernel) + END,
+            hardware=HOTPLUG,
+            cmdline=MOVABLE_CMDLINE,
+        ),
+        Recipe(
+            "pmem",
+            "device memory that shares sections with RAM: fsdax, devdax, altmaps, one gone again",
+            lambda kernel: _pmem(kernel) + _memory(kernel) + END,
+            hardware=Hardware(memory_mib=1280),
+            cmdline=PMEM_CMDLINE,
+            modules=("nd_e820", "nd_pmem", "device_dax", "dax_pmem"),
+        ),
+        Recipe(
+            "poison",
+            "soft and hard memory errors on every kind of page, handled rightly",
+            lambda kernel: ["hugepages 12"] + _poison(kernel) + _memory(kernel) + END,
+            modules=("hwpoison_inject",),
+            applies=_has_memory_failure,
+        ),
+        Recipe(
+            "hvo",
+            "hugetlb pages with their memmap freed, and all the rest of light",
+            lambda kernel: ["hugepages 24", "guest hugetlb 6"] + _memory(kernel)[1:] + END,
+            cmdline="hugetlb_free_vmemmap=on",
+            applies=_has_hvo,
+        ),
+        Recipe(
+            "hvo-poison",
+            "memory errors in hugetlb pages with their memmap freed",
+            lambda kernel: [
+                "hugepages 24",
+                "guest hugetlb 4",
+                "guest poison soft hugetlb 9 keep",
+                "guest poison hard hugetlb 11 keep",
+                "guest poison hard hugetlb 300",
+                "still",
+            ],
+            cmdline="hugetlb_free_vmemmap=on",
+            applies=lambda kernel: _has_hvo(kernel) and _has_memory_failure(kernel),
+        ),
+        Recipe(
+            "memmap-on-memory",
+            "hot-added memory that holds its own memmap",
+            lambda kernel: _hotplug(kernel) + _memory(kernel) + END,
+            hardware=HOTPLUG,
+            cmdline=MOVABLE_CMDLINE + " memory_hotplug.memmap_on_memory=1",
+            applies=lambda kernel: kernel.has_config("MHP_MEMMAP_ON_MEMORY"),
+        ),
     )
 }
 

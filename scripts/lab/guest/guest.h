@@ -24,7 +24,7 @@ void event(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * Go on in a child; the parent exits with status 0 once the child calls
- * settled(), or with 1 when the child dies before.
+ * settled(), or with the child's status when it ends before.
  */
 void go_behind(const char *name);
 void settled(void) __attribute__((noreturn));

@@ -60,10 +60,11 @@ void go_behind(const char *name)
 		die("fork");
 	if (pid) {
 		close(fds[1]);
-		if (read(fds[0], &byte, 1) == 1)
+		if (read(fds[0], &byte, 1) == 1 && byte == 's')
 			_exit(0);
+		/* It ended, or is about to: what it had mapped is to be free by then. */
 		waitpid(pid, &status, 0);
-		_exit(1);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 	}
 	close(fds[0]);
 	settled_fd = fds[1];
@@ -73,7 +74,7 @@ void go_behind(const char *name)
 
 void settled(void)
 {
-	write_whole(settled_fd, "", 1);
+	write_whole(settled_fd, "s", 1);
 	close(settled_fd);
 	for (;;)
 		pause();

@@ -152,6 +152,42 @@ static int run_file(int argc, char **argv)
 	settled();
 }
 
+/*
+ * map PATH MIB: a part of a file or a device that is there already, mapped shared
+ * by two tasks and written to.
+ */
+static int run_map(int argc, char **argv)
+{
+	size_t size = mib_argument(argc, argv, 2, 4);
+	int fd, ready[2];
+	pid_t pid;
+	char *p, byte;
+
+	if (argc < 2)
+		return 64;
+	go_behind("map");
+	fd = open(argv[1], O_RDWR);
+	if (fd < 0 || pipe(ready))
+		die("%s", argv[1]);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		die("mmap of %s", argv[1]);
+	touch(p, size);
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (!pid) {
+		touch(p, size / 2);
+		write_whole(ready[1], "", 1);
+		for (;;)
+			pause();
+	}
+	read_whole(ready[0], &byte, 1);
+	event("map pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p, size, pfn_of(p),
+	      argv[1]);
+	settled();
+}
+
 /* hugetlb N: N huge pages mapped private, N shared by two tasks, one only reserved. */
 static int run_hugetlb(int argc, char **argv)
 {
@@ -261,6 +297,7 @@ const struct command memory_commands[] = {
 	{ "forks", run_forks },
 	{ "shmem", run_shmem },
 	{ "file", run_file },
+	{ "map", run_map },
 	{ "hugetlb", run_hugetlb },
 	{ "ksm", run_ksm },
 	{ "mlocked", run_mlocked },

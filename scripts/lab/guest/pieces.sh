@@ -35,10 +35,28 @@ offline() {
 	done
 }
 
+# offline_some N: the N highest blocks of boot memory that can be, their numbers in $some.
+offline_some() {
+	some=
+	for n in $(ls -d $MEMORY/memory[0-9]* | sed 's/.*memory//' | sort -rn); do
+		# shellcheck disable=SC2086
+		[ "$(echo $some | wc -w)" -ge "$1" ] && break
+		case $(cat $MEMORY/memory$n/valid_zones) in *Movable*) ;; *) continue ;; esac
+		echo offline 2>/dev/null >$MEMORY/memory$n/state && some="$some $n" && event "offline block=$n"
+	done
+	# shellcheck disable=SC2086
+	[ "$(echo $some | wc -w)" -ge "$1" ]
+}
+
 online() {
 	how=${2:-online}
 	echo "$how" >"$MEMORY/memory$1/state" || return 1
 	event "online block=$1 how=$how"
+}
+
+# New memory blocks stay as they come.
+no_auto_online() {
+	echo offline >$MEMORY/auto_online_blocks
 }
 
 # dimm_add ID MIB [HOW]: a DIMM is plugged by the host and its blocks onlined (HOW: the
@@ -109,7 +127,7 @@ ksm() {
 }
 
 zram_swap() {
-	load zram || return 1
+	load lzo_rle && load zram || return 1
 	echo "$1M" >/sys/block/zram0/disksize || return 1
 	mkswap /dev/zram0 >/dev/null && swapon /dev/zram0
 }
@@ -124,6 +142,71 @@ ext4() {
 	mount -t ext4 /dev/loop0 /mnt/ext4
 }
 
+# Legacy pmem (memmap=SIZE!START on the command line). Each range is a region with
+# one namespace; without more ado its memory is fsdax with the memmap in RAM.
+ND=/sys/bus/nd
+pmem() {
+	load nd_e820 && load nd_pmem && load device_dax && load dax_pmem
+	event pmem
+}
+
+# namespace REGION fsdax|devdax pmem|ram: with the memmap in the device (pmem) or not.
+namespace() {
+	kind=pfn driver=nd_pmem
+	[ "$2" = devdax ] && kind=dax driver=dax_pmem
+	seed=$(cat $ND/devices/region$1/${kind}_seed)
+	dev=$ND/devices/$seed
+	echo namespace$1.0 >$ND/drivers/nd_pmem/unbind 2>/dev/null
+	echo $3 >$dev/mode &&
+		echo 2097152 >$dev/align &&
+		echo 00000000-0000-4000-8000-00000000000$1 >$dev/uuid &&
+		echo namespace$1.0 >$dev/namespace &&
+		echo $seed >$ND/drivers/$driver/bind || return 1
+	event "namespace region=$1 device=$seed mode=$2 map=$3 resource=$(cat $dev/resource) size=$(cat $dev/size)"
+}
+
+# no_namespace DEVICE: unbound, so that its memory goes; the DEVICE is that of the event.
+no_namespace() {
+	driver=nd_pmem
+	case $1 in dax*) driver=dax_pmem ;; esac
+	echo $1 >$ND/drivers/$driver/unbind
+	event "no_namespace device=$1"
+}
+
+# ext4_dax DEVICE: mounted on /mnt/dax.
+ext4_dax() {
+	mke2fs -b 4096 $1 >/dev/null 2>&1
+	mkdir -p /mnt/dax
+	mount -t ext4 -o dax $1 /mnt/dax || return 1
+	truncate -s 16M /mnt/dax/file
+}
+
+# Memory errors by pfn, through debugfs.
+corrupt() {
+	load hwpoison_inject || return 1
+	echo $1 >/sys/kernel/debug/hwpoison/corrupt-pfn
+	event "corrupt pfn=$1 status=$?"
+}
+
+unpoison() {
+	load hwpoison_inject || return 1
+	echo $1 >/sys/kernel/debug/hwpoison/unpoison-pfn
+	event "unpoison pfn=$1 status=$?"
+}
+
+# corrupt_free [back]: a free page is poisoned (and given back).
+corrupt_free() {
+	free=$(guest freed 8)
+	corrupt $free
+	[ "$1" = back ] && unpoison $free
+	return 0
+}
+
+# last_pfn: the pfn of the last event that has one.
+last_pfn() {
+	sed -n 's/.* pfn=\([0-9]*\).*/\1/p' /run/events | tail -n 1
+}
+
 compact() {
 	echo 1 >/proc/sys/vm/compact_memory
 	event compact
@@ -133,7 +216,11 @@ compact() {
 still() {
 	echo 3600000 >$THP/khugepaged/scan_sleep_millisecs
 	echo 3600000 >$THP/khugepaged/alloc_sleep_millisecs
+	# DAMON marks pages idle at random.
+	[ -e /sys/module/damon_stat/parameters/enabled ] && echo N >/sys/module/damon_stat/parameters/enabled
 	[ -e /proc/sys/vm/compaction_proactiveness ] && echo 0 >/proc/sys/vm/compaction_proactiveness
+	# Per-cpu lists shrink by themselves, a little every second, down to this minimum.
+	[ -e /proc/sys/vm/percpu_pagelist_high_fraction ] && echo 8 >/proc/sys/vm/percpu_pagelist_high_fraction
 	sync
 	sleep "${1:-1}"
 }

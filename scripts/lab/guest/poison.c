@@ -57,6 +57,11 @@ static void *map_kind(const char *kind, size_t size)
 	return p;
 }
 
+static void on_sigbus(int signal_number)
+{
+	(void)signal_number;
+}
+
 /*
  * poison soft|hard KIND INDEX [keep]: a 2 MiB mapping of that kind, its page
  * INDEX offlined or poisoned. Without keep the process then ends.
@@ -75,8 +80,8 @@ static int run_poison(int argc, char **argv)
 	soft = !strcmp(argv[1], "soft");
 	index = strtoul(argv[3], NULL, 0);
 	go_behind("poison");
-	/* The poisoned page stays mapped by a hwpoison entry; no early kill. */
-	signal(SIGBUS, SIG_IGN);
+	/* Some kernels force the signal, which kills where it is ignored. */
+	signal(SIGBUS, on_sigbus);
 	p = map_kind(argv[2], HUGE_SIZE);
 	pfn = pfn_of(p + index * PAGE_SIZE);
 	err = madvise(p + index * PAGE_SIZE, PAGE_SIZE, soft ? MADV_SOFT_OFFLINE : MADV_HWPOISON) ?
@@ -86,12 +91,23 @@ static int run_poison(int argc, char **argv)
 	      getpid(), p + index * PAGE_SIZE, pfn, err, argc > 4);
 	if (argc > 4)
 		settled();
-	munmap(p, HUGE_SIZE);
-	/* What was mapped is freed when the process goes: wait for it in the parent. */
 	_exit(0);
+}
+
+/* freed MIB: prints the pfn of a page that was mapped and is free again (most likely). */
+static int run_freed(int argc, char **argv)
+{
+	size_t size = (argc > 1 ? strtoul(argv[1], NULL, 0) : 8) * MIB;
+	char *p = map_anon(size);
+
+	madvise(p, size, MADV_NOHUGEPAGE);
+	touch(p, size);
+	printf("%lu\n", pfn_of(p + size / 2));
+	return 0;
 }
 
 const struct command poison_commands[] = {
 	{ "poison", run_poison },
+	{ "freed", run_freed },
 	{ NULL, NULL },
 };

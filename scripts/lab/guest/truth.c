@@ -191,16 +191,35 @@ static void read_round(struct area *a)
 	}
 }
 
-/* The name of the first file that differs between this round and the last. */
+/*
+ * How this round differs from the last: for the first such file its name, the
+ * count of words that differ, and the first of them; NULL when nothing does.
+ */
 static const char *differs(void)
 {
+	static char text[192];
+	size_t j, first, count;
 	int i;
 
-	for (i = 0; i < nr_files; i++)
-		if (files[i].kind == EACH_SAME &&
-		    (files[i].size != last[i].size ||
-		     memcmp(files[i].data, last[i].data, files[i].size)))
-			return files[i].name;
+	for (i = 0; i < nr_files; i++) {
+		const uint64_t *now = (void *)files[i].data, *then = (void *)last[i].data;
+
+		if (files[i].kind != EACH_SAME)
+			continue;
+		if (files[i].size != last[i].size) {
+			snprintf(text, sizeof(text), "%s:size", files[i].name);
+			return text;
+		}
+		count = first = 0;
+		for (j = 0; j < files[i].size / 8; j++)
+			if (now[j] != then[j] && !count++)
+				first = j;
+		if (!count)
+			continue;
+		snprintf(text, sizeof(text), "%s:%zu:%zu:%#lx:%#lx", files[i].name, count, first,
+			 then[first], now[first]);
+		return text;
+	}
 	return NULL;
 }
 
