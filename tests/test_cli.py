@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The command as people run it: what it answers to wrong usage and bad files."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Sequence
+
+import pytest
+
+from drgn_contrib import _pageaudit, cli
+
+EM_AARCH64 = 183
+EM_X86_64 = 62
+ET_EXEC, ET_CORE = 2, 4
+PT_LOAD, PT_NOTE = 1, 4
+
+COMMAND = Path(sys.executable).with_name("pageaudit")
+
+
+def pageaudit(*arguments: "str | Path", timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    return subprocess.run(
+        [str(COMMAND), *map(str, arguments)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def one_sentence(done: "subprocess.CompletedProcess[str]") -> str:
+    """Standard error must be one line of ours, standard output empty."""
+    assert done.stdout == ""
+    assert done.stderr.startswith("pageaudit: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def elf(
+    machine: int, kind: int, vmcoreinfo: bytes = b"OSRELEASE=6.1.0-test\nPAGESIZE=4096\n"
+) -> bytes:
+    """An ELF file with a VMCOREINFO note and a page of memory."""
+    name = b"VMCOREINFO\0"
+    note = struct.pack("<III", len(name), len(vmcoreinfo), 0)
+    note += name.ljust(12, b"\0") + vmcoreinfo.ljust(-(-len(vmcoreinfo) // 4) * 4, b"\0")
+    offset = 64 + 2 * 56
+    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
+        "<HHIQQQIHHHHHH", kind, machine, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0
+    )
+    notes = struct.pack("<IIQQQQQQ", PT_NOTE, 0, offset, 0, 0, len(note), len(note), 0)
+    start = offset + len(note)
+    load = struct.pack("<IIQQQQQQ", PT_LOAD, 7, start, 0xFFFF888000000000, 0x1000, 4096, 4096, 0)
+    return header + notes + load + note + bytes(4096)
+
+
+def kdump(version: int) -> bytes:
+    """The start of a kdump header, without what should follow."""
+    return b"KDUMP   " + struct.pack("<I", version) + b"Linux".ljust(65, b"\0")
+
+
+BAD_FILES: "dict[str, Callable[[Path], object]]" = {
+    "empty": lambda path: path.write_bytes(b""),
+    "one byte": lambda path: path.write_bytes(b"\x7f"),
+    "directory": lambda path: path.mkdir(),
+    "text": lambda path: path.write_text("not a vmcore\n" * 1000),
+    "missing": lambda path: None,
+    "device": lambda path: path.symlink_to("/dev/null"),
+    "loop": lambda path: path.symlink_to(path),
+    "elf header only": lambda path: path.write_bytes(elf(EM_X86_64, ET_CORE)[:64]),
+    "half an elf header": lambda path: path.write_bytes(elf(EM_X86_64, ET_CORE)[:40]),
+    "elf without its notes": lambda path: path.write_bytes(elf(EM_X86_64, ET_CORE)[:190]),
+    "elf of arm64": lambda path: path.write_bytes(elf(EM_AARCH64, ET_CORE)),
+    "elf program": lambda path: path.write_bytes(elf(EM_X86_64, ET_EXEC)),
+    "elf of a process": lambda path: path.write_bytes(elf(EM_X86_64, ET_CORE, b"")),
+    "elf without types": lambda path: path.write_bytes(elf(EM_X86_64, ET_CORE)),
+    "kdump header only": lambda path: path.write_bytes(kdump(6)),
+    "kdump of no version": lambda path: path.write_bytes(kdump(0xFFFFFFFF).ljust(65536, b"\xff")),
+    "flattened header only": lambda path: path.write_bytes(b"makedumpfile".ljust(16, b"\0")),
+    "zeros": lambda path: path.write_bytes(bytes(65536)),
+    "noise": lambda path: path.write_bytes(os.urandom(65536)),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+@pytest.mark.parametrize("command", [[], ["map"], ["page"]], ids=["audit", "map", "page"])
+def test_bad_file(tmp_path: Path, command: "list[str]", kind: str) -> None:
+    path = tmp_path / "vmcore"
+    BAD_FILES[kind](path)
+    pages = ["0x1000"] if command == ["page"] else []
+    done = pageaudit(*command, path, *pages)
+    assert done.returncode == 2, done.stderr
+    one_sentence(done)
+
+
+def test_bad_symbols(tmp_path: Path) -> None:
+    dump = tmp_path / "vmcore"
+    dump.write_bytes(elf(EM_X86_64, ET_CORE))
+    for name in ["/nonexistent/vmlinux", str(tmp_path), "/dev/null", __file__]:
+        done = pageaudit(dump, "-s", name)
+        assert done.returncode == 2, done.stderr
+        one_sentence(done)
+
+
+def test_escapes_of_a_dump_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "vm\x1b[31mcore"
+    assert "\x1b" not in one_sentence(pageaudit(path))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["vmcore", "--nonsense"],
+        ["vmcore", "--checks"],
+        ["vmcore", "--checks", ""],
+        ["vmcore", "--checks", "section-state,no-such-check"],
+        ["vmcore", "-j", "many"],
+        ["vmcore", "-j", "-1"],
+        ["vmcore", "--json", "/nonexistent/directory/file"],
+        ["map"],
+        ["page"],
+        ["page", "vmcore"],
+        ["page", "vmcore", "0x1", "no-page"],
+        ["page", "vmcore", "0x10000000000000000"],
+        ["checks", "no-such-check"],
+        ["checks", "section-state", "page-links"],
+    ],
+)
+def test_wrong_usage(arguments: "list[str]") -> None:
+    done = pageaudit(*arguments)
+    assert done.returncode == 64, done.stderr
+    one_sentence(done)
+
+
+def test_help_and_version() -> None:
+    for arguments in (["--help"], ["map", "-h"], ["page", "--help"], ["checks", "-h"]):
+        done = pageaudit(*arguments)
+        assert done.returncode == 0
+        assert done.stdout.startswith("usage: pageaudit")
+        assert done.stderr == ""
+    done = pageaudit("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("pageaudit ")
+
+
+def test_checks() -> None:
+    done = pageaudit("checks")
+    assert (done.returncode, done.stderr) == (0, "")
+    for check in _pageaudit.checks():
+        assert check["id"] in done.stdout
+        full = pageaudit("checks", check["id"])
+        assert full.returncode == 0
+        assert full.stdout.startswith(check["id"] + "\n")
+        assert all(len(line) <= 78 and line.isascii() for line in full.stdout.splitlines())
+
+
+def test_a_file_may_be_named_like_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("map").write_text("not a vmcore")
+    assert pageaudit("map").returncode == 64
+    assert "map: a text file" in one_sentence(pageaudit("./map"))
+    assert "map: a text file" in one_sentence(pageaudit("--", "map"))
+    assert "map: a text file" in one_sentence(pageaudit("map", "map"))
+
+
+def test_reader_may_leave() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        done = subprocess.run(
+            [str(COMMAND), "checks"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "pages"),
+    [
+        (["a", "1"], ["a"], ["1"]),
+        (["a", "b", "0x10", "phys:0x2000"], ["a", "b"], ["0x10", "phys:0x2000"]),
+        (["12", "12"], ["12"], ["12"]),
+    ],
+)
+def test_pages_are_told_from_files(
+    arguments: Sequence[str], files: "list[str]", pages: "list[str]"
+) -> None:
+    assert cli._split_pages(arguments) == (files, pages)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("4096", ("pfn", 4096)),
+        ("010", ("pfn", 10)),
+        ("0x1F", ("pfn", 31)),
+        ("phys:0x1000", ("phys", 4096)),
+        ("phys:4096", ("phys", 4096)),
+        ("0xffffea0000000040", ("address", 0xFFFFEA0000000040)),
+    ],
+)
+def test_page_number(text: str, meaning: "tuple[str, int]") -> None:
+    assert cli._page_number(text) == meaning
