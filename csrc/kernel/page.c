@@ -125,6 +125,49 @@ static struct pa_error *init_links(const struct pa_layout *layout,
 	return NULL;
 }
 
+/* order_base_2() */
+static unsigned int bits_for(uint64_t n)
+{
+	unsigned int bits = 0;
+
+	while (bits < 63 && PA_BIT(bits) < n)
+		bits++;
+	return bits;
+}
+
+/*
+ * LRU_GEN_PGOFF: below the zone come the last CPU and pid of NUMA balancing,
+ * if there is room for them in the flags, then the multi-gen LRU's generation.
+ */
+static void init_lru_gen(const struct pa_layout *layout,
+			 struct pa_page_format *f)
+{
+	static const enum pa_member_id lists[] = {
+		PA_MEMBER_lru_gen_folio__folios,
+		PA_MEMBER_lru_gen_struct__folios,
+		PA_MEMBER_lru_gen_struct__lists,
+	};
+	const unsigned int pid_bits = 8;
+	unsigned int cpupid = 0, width;
+	uint32_t nr_gens = 0;
+
+	for (size_t i = 0; !nr_gens && i < sizeof(lists) / sizeof(lists[0]);
+	     i++)
+		if (layout->members[lists[i]].known)
+			nr_gens = layout->members[lists[i]].length;
+	if (!nr_gens)
+		return;
+	width = bits_for((uint64_t)nr_gens + 1);
+	if (PA_HAS(layout, task_struct, numa_scan_seq) &&
+	    !PA_HAS(layout, page, _last_cpupid))
+		cpupid = pid_bits +
+			 bits_for((uint64_t)PA_SIZEOF(layout, cpumask) * 8);
+	if (cpupid + width > f->zone_shift)
+		return;
+	f->lru_gen_shift = f->zone_shift - cpupid - width;
+	f->lru_gen_mask = PA_MASK(width);
+}
+
 static void set_type(struct pa_page_format *f, enum pa_page_type type,
 		     const struct pa_enumerator *e)
 {
@@ -250,6 +293,7 @@ struct pa_error *pa_page_format_init(const struct pa_layout *layout,
 		err = init_links(layout, vmcoreinfo, &f);
 	if (err)
 		return err;
+	init_lru_gen(layout, &f);
 	init_types(layout, &f);
 	init_folio(layout, &f);
 	/* The hot loops load without looking. */

@@ -71,7 +71,10 @@ struct pa_page_format {
 	/* By the encoding: the cleared bit, or the top byte's value; 0 none. */
 	uint32_t type_value[PA_NR_PAGE_TYPES];
 
-	/* zone = flags >> zone_shift & zone_mask; likewise node, LRU gen. */
+	/*
+	 * zone = flags >> zone_shift & zone_mask; likewise node, and the LRU
+	 * generation + 1, whose mask is 0 where the kernel has none.
+	 */
 	unsigned int node_shift, zone_shift, lru_gen_shift;
 	uint64_t node_mask, zone_mask, lru_gen_mask;
 	/* Node and zone bits in place: what never changes while in a zone. */
