@@ -4,84 +4,23 @@
 
 #include "check.h"
 #include "dump.h"
-
-#define NO_PHYS UINT64_MAX
-#define DATA_OFFSET 0x10000
-
-/* An ELF core of these segments; offsets and sizes are as they are given. */
-struct segment {
-	uint64_t paddr;
-	uint64_t offset;
-	uint64_t filesz;
-	uint64_t memsz;
-};
-
-/* Headers at the start, or (@phoff) elsewhere; then the notes. */
-static struct memory_file write_elf(const struct segment *segments, uint16_t nr,
-				    uint64_t phoff)
-{
-	struct memory_file file = memory_file_create();
-	uint8_t notes[4096] = { 0 };
-	Elf64_Ehdr ehdr = {
-		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB,
-			     EV_CURRENT },
-		.e_type = ET_CORE,
-		.e_machine = EM_X86_64,
-		.e_version = EV_CURRENT,
-		.e_phoff = phoff,
-		.e_ehsize = sizeof(Elf64_Ehdr),
-		.e_phentsize = sizeof(Elf64_Phdr),
-		.e_phnum = (uint16_t)(nr + 1),
-	};
-	Elf64_Phdr phdr = {
-		.p_type = PT_NOTE,
-		.p_offset = 0x8000,
-		.p_filesz = dump_notes(notes),
-	};
-
-	memory_file_write(&file, 0, &ehdr, sizeof(ehdr));
-	memory_file_write(&file, 0x8000, notes, phdr.p_filesz);
-	memory_file_write(&file, phoff, &phdr, sizeof(phdr));
-	for (uint16_t i = 0; i < nr; i++) {
-		phdr = (Elf64_Phdr){
-			.p_type = PT_LOAD,
-			.p_offset = segments[i].offset,
-			.p_paddr = segments[i].paddr,
-			.p_filesz = segments[i].filesz,
-			.p_memsz = segments[i].memsz,
-		};
-		memory_file_write(&file, phoff + (i + 1u) * sizeof(phdr), &phdr,
-				  sizeof(phdr));
-	}
-	return file;
-}
-
-static void write_memory(const struct memory_file *file, uint64_t offset,
-			 uint64_t phys, uint64_t length)
-{
-	uint8_t *bytes = malloc(length);
-
-	CHECK_FATAL(bytes);
-	dump_fill(bytes, phys, length);
-	memory_file_write(file, offset, bytes, length);
-	free(bytes);
-}
+#include "elf_writer.h"
 
 static void test_plain(uint64_t phoff)
 {
 	/* Unsorted, and with ends within a page, as q35's low memory has. */
-	const struct segment segments[] = {
-		{ 0x100000, DATA_OFFSET + 0x2000, 0x4000, 0x4000 },
-		{ NO_PHYS, DATA_OFFSET, 0x1000, 0x1000 },
-		{ 0, DATA_OFFSET, 0x1c00, 0x1c00 },
+	const struct elf_segment segments[] = {
+		{ 0x100000, ELF_DATA + 0x2000, 0x4000, 0x4000 },
+		{ NO_PHYS, ELF_DATA, 0x1000, 0x1000 },
+		{ 0, ELF_DATA, 0x1c00, 0x1c00 },
 	};
-	struct memory_file file = write_elf(segments, 3, phoff);
+	struct memory_file file = elf_write(segments, 3, phoff);
 	struct pa_source *source;
 	struct pa_reader *reader;
 	uint8_t buffer[0x4000];
 
-	write_memory(&file, DATA_OFFSET, 0, 0x1c00);
-	write_memory(&file, DATA_OFFSET + 0x2000, 0x100000, 0x4000);
+	elf_write_memory(&file, ELF_DATA, 0, 0x1c00);
+	elf_write_memory(&file, ELF_DATA + 0x2000, 0x100000, 0x4000);
 	CHECK_OK(memory_file_open(&file, &source));
 	dump_check_facts(source);
 	CHECK(source->info.format == PA_SOURCE_ELF);
@@ -117,17 +56,17 @@ static void test_plain(uint64_t phoff)
 /* The kernel image is there twice, and a later segment cuts a larger one. */
 static void test_overlap(void)
 {
-	const struct segment segments[] = {
-		{ 0x1000, DATA_OFFSET, 0x3000, 0x3000 },
-		{ 0, DATA_OFFSET + 0x3000, 0x8000, 0x8000 },
-		{ 0x5000, DATA_OFFSET + 0x3000 + 0x5000, 0x1000, 0x6000 },
-		{ 0x9000, DATA_OFFSET + 0xb000, 0, 0x1000 },
+	const struct elf_segment segments[] = {
+		{ 0x1000, ELF_DATA, 0x3000, 0x3000 },
+		{ 0, ELF_DATA + 0x3000, 0x8000, 0x8000 },
+		{ 0x5000, ELF_DATA + 0x3000 + 0x5000, 0x1000, 0x6000 },
+		{ 0x9000, ELF_DATA + 0xb000, 0, 0x1000 },
 	};
-	struct memory_file file = write_elf(segments, 4, 64);
+	struct memory_file file = elf_write(segments, 4, 64);
 	struct pa_source *source;
 
-	write_memory(&file, DATA_OFFSET, 0x1000, 0x3000);
-	write_memory(&file, DATA_OFFSET + 0x3000, 0, 0x8000);
+	elf_write_memory(&file, ELF_DATA, 0x1000, 0x3000);
+	elf_write_memory(&file, ELF_DATA + 0x3000, 0, 0x8000);
 	CHECK_OK(memory_file_open(&file, &source));
 	CHECK(source->info.ranges.length == 1);
 	CHECK(dump_count(source, 0, 0x10000, PA_PRESENT) == 0x8000);
@@ -141,20 +80,20 @@ static void test_overlap(void)
 static void test_excluded(void)
 {
 	enum { NR = 3000 };
-	struct segment *segments = calloc(NR, sizeof(*segments));
+	struct elf_segment *segments = calloc(NR, sizeof(*segments));
 	struct pa_source *source;
 
 	CHECK_FATAL(segments);
 	for (uint64_t i = 0; i < NR; i++)
-		segments[i] = (struct segment){ i * 3 * PAGE,
-						(1 << 20) + i * PAGE, PAGE,
-						3 * PAGE };
+		segments[i] = (struct elf_segment){ i * 3 * PAGE,
+						    (1 << 20) + i * PAGE, PAGE,
+						    3 * PAGE };
 
-	struct memory_file file = write_elf(segments, NR, 0x9000);
+	struct memory_file file = elf_write(segments, NR, 0x9000);
 
 	for (uint64_t i = 0; i < NR; i++)
-		write_memory(&file, segments[i].offset, segments[i].paddr,
-			     PAGE);
+		elf_write_memory(&file, segments[i].offset, segments[i].paddr,
+				 PAGE);
 	CHECK_OK(memory_file_open(&file, &source));
 	dump_check_facts(source);
 	CHECK(source->info.complete);
@@ -181,15 +120,15 @@ static void test_excluded(void)
 
 static void test_cut_short(void)
 {
-	const struct segment segments[] = {
-		{ 0, DATA_OFFSET, 0x4000, 0x6000 },
-		{ 0x10000, DATA_OFFSET + 0x4000, 0x4000, 0x4000 },
+	const struct elf_segment segments[] = {
+		{ 0, ELF_DATA, 0x4000, 0x6000 },
+		{ 0x10000, ELF_DATA + 0x4000, 0x4000, 0x4000 },
 	};
-	struct memory_file file = write_elf(segments, 2, 64);
+	struct memory_file file = elf_write(segments, 2, 64);
 	struct pa_source *source;
 
-	write_memory(&file, DATA_OFFSET, 0, 0x4000);
-	write_memory(&file, DATA_OFFSET + 0x4000, 0x10000, 0x1234);
+	elf_write_memory(&file, ELF_DATA, 0, 0x4000);
+	elf_write_memory(&file, ELF_DATA + 0x4000, 0x10000, 0x1234);
 	CHECK_OK(memory_file_open(&file, &source));
 	CHECK(!source->info.complete);
 	CHECK(strstr(source->info.incomplete_reason, "cut short"));
@@ -213,12 +152,12 @@ static void test_cut_short(void)
 
 static void test_incomplete_flag(void)
 {
-	const struct segment segment = { 0, DATA_OFFSET, PAGE, PAGE };
-	struct memory_file file = write_elf(&segment, 1, 64);
+	const struct elf_segment segment = { 0, ELF_DATA, PAGE, PAGE };
+	struct memory_file file = elf_write(&segment, 1, 64);
 	const uint32_t flags = 1;
 	struct pa_source *source;
 
-	write_memory(&file, DATA_OFFSET, 0, PAGE);
+	elf_write_memory(&file, ELF_DATA, 0, PAGE);
 	memory_file_write(&file, offsetof(Elf64_Ehdr, e_flags), &flags,
 			  sizeof(flags));
 	CHECK_OK(memory_file_open(&file, &source));
@@ -230,14 +169,14 @@ static void test_incomplete_flag(void)
 /* More segments than e_phnum can say: section header 0 has the number. */
 static void test_xnum(void)
 {
-	const struct segment segment = { 0, DATA_OFFSET, PAGE, PAGE };
-	struct memory_file file = write_elf(&segment, 1, 64);
+	const struct elf_segment segment = { 0, ELF_DATA, PAGE, PAGE };
+	struct memory_file file = elf_write(&segment, 1, 64);
 	const uint16_t phnum = PN_XNUM;
 	const uint64_t shoff = 0x4000;
 	Elf64_Shdr shdr = { .sh_info = 2 };
 	struct pa_source *source;
 
-	write_memory(&file, DATA_OFFSET, 0, PAGE);
+	elf_write_memory(&file, ELF_DATA, 0, PAGE);
 	memory_file_write(&file, offsetof(Elf64_Ehdr, e_phnum), &phnum,
 			  sizeof(phnum));
 	CHECK_ERROR(PA_ERROR_FORMAT, memory_file_open(&file, &source));
@@ -257,20 +196,20 @@ static void test_xnum(void)
 /* Numbers that overflow when they are added up. */
 static void test_hostile(void)
 {
-	const struct segment segments[] = {
-		{ 0, DATA_OFFSET, PAGE, PAGE },
+	const struct elf_segment segments[] = {
+		{ 0, ELF_DATA, PAGE, PAGE },
 		{ 0x10000, UINT64_MAX - 0x800, 0x1000, 0x1000 },
-		{ 0x20000, DATA_OFFSET, UINT64_MAX, UINT64_MAX },
-		{ (UINT64_C(1) << 52) - 0x1000, DATA_OFFSET, 0x2000, 0x2000 },
-		{ UINT64_C(1) << 52, DATA_OFFSET, 0x2000, 0x2000 },
+		{ 0x20000, ELF_DATA, UINT64_MAX, UINT64_MAX },
+		{ (UINT64_C(1) << 52) - 0x1000, ELF_DATA, 0x2000, 0x2000 },
+		{ UINT64_C(1) << 52, ELF_DATA, 0x2000, 0x2000 },
 		{ 0x30000, UINT64_MAX, UINT64_MAX, 0 },
 		{ 0x40000, 0, 0, UINT64_MAX },
 	};
-	struct memory_file file = write_elf(segments, 7, 64);
+	struct memory_file file = elf_write(segments, 7, 64);
 	struct pa_source *source;
 	uint64_t memory_end;
 
-	write_memory(&file, DATA_OFFSET, 0, PAGE);
+	elf_write_memory(&file, ELF_DATA, 0, PAGE);
 	CHECK_OK(memory_file_open(&file, &source));
 	CHECK(!source->info.complete);
 	CHECK(dump_count(source, 0, 0x10000, PA_PRESENT) == PAGE);
@@ -299,7 +238,7 @@ static void check_refusal(const struct memory_file *file,
 
 static void test_other_elf(void)
 {
-	const struct segment segment = { 0, DATA_OFFSET, PAGE, PAGE };
+	const struct elf_segment segment = { 0, ELF_DATA, PAGE, PAGE };
 	const struct {
 		size_t offset;
 		uint16_t value;
@@ -332,9 +271,9 @@ static void test_other_elf(void)
 	};
 
 	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
-		struct memory_file file = write_elf(&segment, 1, 64);
+		struct memory_file file = elf_write(&segment, 1, 64);
 
-		write_memory(&file, DATA_OFFSET, 0, PAGE);
+		elf_write_memory(&file, ELF_DATA, 0, PAGE);
 		memory_file_write(&file, changes[i].offset, &changes[i].value,
 				  changes[i].bytes);
 		check_refusal(&file, changes[i].code, changes[i].words);
@@ -342,23 +281,23 @@ static void test_other_elf(void)
 	}
 
 	/* A process: it has no physical addresses, but an NT_AUXV. */
-	struct memory_file file = write_elf(&segment, 1, 64);
+	struct memory_file file = elf_write(&segment, 1, 64);
 	uint8_t notes[64] = { 0 };
 	Elf64_Phdr phdr = {
 		.p_type = PT_NOTE,
-		.p_offset = 0x8000,
+		.p_offset = ELF_NOTES,
 		.p_filesz = dump_note(notes, 0, "CORE", NT_AUXV, "auxv", 4),
 	};
 
-	memory_file_write(&file, 0x8000, notes, sizeof(notes));
+	memory_file_write(&file, ELF_NOTES, notes, sizeof(notes));
 	memory_file_write(&file, 64, &phdr, sizeof(phdr));
 	check_refusal(&file, PA_ERROR_FORMAT, "process");
 	close(file.fd);
 
 	/* Virtual memory alone. */
-	const struct segment no_phys = { NO_PHYS, DATA_OFFSET, PAGE, PAGE };
+	const struct elf_segment no_phys = { NO_PHYS, ELF_DATA, PAGE, PAGE };
 
-	file = write_elf(&no_phys, 1, 64);
+	file = elf_write(&no_phys, 1, 64);
 	check_refusal(&file, PA_ERROR_FORMAT, "physical");
 	close(file.fd);
 
@@ -424,19 +363,19 @@ static void put_record(const struct memory_file *file, uint64_t *at,
 /* makedumpfile -F -E: records out of order, the header written twice. */
 static void test_flattened(void)
 {
-	const struct segment segments[] = {
-		{ 0, DATA_OFFSET, 0x3000, 0x3000 },
-		{ 0x8000, DATA_OFFSET + 0x3000, 0x2000, 0x4000 },
+	const struct elf_segment segments[] = {
+		{ 0, ELF_DATA, 0x3000, 0x3000 },
+		{ 0x8000, ELF_DATA + 0x3000, 0x2000, 0x4000 },
 	};
-	struct memory_file plain = write_elf(segments, 2, 64);
+	struct memory_file plain = elf_write(segments, 2, 64);
 	struct memory_file file = memory_file_create();
-	uint8_t bytes[DATA_OFFSET + 0x5000], head[4096] = "makedumpfile";
+	uint8_t bytes[ELF_DATA + 0x5000], head[4096] = "makedumpfile";
 	const uint64_t one = __builtin_bswap64(1);
 	struct pa_source *source;
 	uint64_t at = sizeof(head);
 
-	write_memory(&plain, DATA_OFFSET, 0, 0x3000);
-	write_memory(&plain, DATA_OFFSET + 0x3000, 0x8000, 0x2000);
+	elf_write_memory(&plain, ELF_DATA, 0, 0x3000);
+	elf_write_memory(&plain, ELF_DATA + 0x3000, 0x8000, 0x2000);
 	CHECK_FATAL(pread(plain.fd, bytes, sizeof(bytes), 0) == sizeof(bytes));
 	memcpy(head + 16, &one, 8);
 	memcpy(head + 24, &one, 8);
@@ -444,9 +383,9 @@ static void test_flattened(void)
 	put_record(&file, &at, 0, 64,
 		   "this is no ELF header: it comes later, "
 		   "at the end of the stream...");
-	put_record(&file, &at, DATA_OFFSET + 0x1800, 0x3800,
-		   bytes + DATA_OFFSET + 0x1800);
-	put_record(&file, &at, 64, DATA_OFFSET + 0x1800 - 64, bytes + 64);
+	put_record(&file, &at, ELF_DATA + 0x1800, 0x3800,
+		   bytes + ELF_DATA + 0x1800);
+	put_record(&file, &at, 64, ELF_DATA + 0x1800 - 64, bytes + 64);
 	put_record(&file, &at, 0, 64, bytes);
 
 	uint64_t end = at;

@@ -182,14 +182,14 @@ static void test_split(void)
 	CHECK_OK(pa_source_open(paths, 1, &source));
 	CHECK(!source->info.complete);
 	CHECK(strstr(source->info.incomplete_reason, "part"));
-	CHECK(kdump_check(source, &plan, 1 << 20) == 501);
+	CHECK(kdump_check(source, &plan, 1 << 20) == 502);
 	pa_source_destroy(source);
 	/* One is missing in the middle. */
 	paths[0] = paths[3];
 	CHECK_OK(pa_source_open(paths, 3, &source));
 	CHECK(!source->info.complete);
 	CHECK(strstr(source->info.incomplete_reason, "0x3e8"));
-	CHECK(kdump_check(source, &plan, 1 << 20) == NR_DUMPED - 501);
+	CHECK(kdump_check(source, &plan, 1 << 20) == NR_DUMPED - 502);
 	pa_source_destroy(source);
 	/* Given twice, and mixed with another dump. */
 	paths[1] = paths[0];
