@@ -127,7 +127,7 @@ static int module_exec(PyObject *module)
 		Py_DECREF(state->target_error);
 		return -1;
 	}
-	if (pa_source_type_add(module) < 0)
+	if (pa_source_type_add(module) < 0 || pa_layout_type_add(module) < 0)
 		return -1;
 	return 0;
 }

@@ -53,5 +53,6 @@ PyObject *pa_raise(struct pa_module_state *state, struct pa_error *err);
 
 /* Each type's own file adds it to the module: 0, or -1 with an exception. */
 int pa_source_type_add(PyObject *module);
+int pa_layout_type_add(PyObject *module);
 
 #endif

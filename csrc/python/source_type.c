@@ -51,8 +51,7 @@ static void source_dealloc(PyObject *self)
 	Py_DECREF(type);
 }
 
-/* Owned paths (bytes objects) in *@held_ret, pointers into them in the list. */
-static const char **paths_from_python(PyObject *paths, PyObject **held_ret)
+const char **pa_paths_from_python(PyObject *paths, PyObject **held_ret)
 {
 	PyObject *sequence = PySequence_Fast(paths, "paths must be a sequence");
 
@@ -91,7 +90,7 @@ static PyObject *source_open(PyObject *self, PyObject *list)
 {
 	PyTypeObject *type = (PyTypeObject *)self;
 	PyObject *held;
-	pa_auto_free const char **paths = paths_from_python(list, &held);
+	pa_auto_free const char **paths = pa_paths_from_python(list, &held);
 
 	if (!paths)
 		return NULL;

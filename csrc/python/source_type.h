@@ -15,4 +15,10 @@ struct pa_source_object {
 	PyObject *read;
 };
 
+/*
+ * A sequence of paths: the list (to be freed), NULL with an exception. The
+ * strings live as long as *@held_ret, an owned tuple of that length.
+ */
+const char **pa_paths_from_python(PyObject *paths, PyObject **held_ret);
+
 #endif

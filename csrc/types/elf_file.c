@@ -250,7 +250,8 @@ static char *string_at(const struct pa_elf_file *file, uint64_t address)
 	return NULL;
 }
 
-struct pa_error *pa_elf_linux_banner(const char *path, char **ret)
+struct pa_error *pa_elf_linux_banner(const char *path, char **ret,
+				     uint64_t *address_ret)
 {
 	pa_auto_elf_file struct pa_elf_file file = { .fd = -1 };
 	struct pa_error *err = pa_elf_file_open(path, &file);
@@ -263,6 +264,7 @@ struct pa_error *pa_elf_linux_banner(const char *path, char **ret)
 
 	uint64_t address = banner_address(&file, &table);
 
+	*address_ret = address;
 	*ret = address ? string_at(&file, address) : NULL;
 	return NULL;
 }

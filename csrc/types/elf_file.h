@@ -59,9 +59,11 @@ struct pa_error *pa_elf_build_id(const char *path,
 				 char ret[PA_BUILD_ID_TEXT_MAX]);
 
 /*
- * The kernel's linux_banner ("Linux version ..."), owned by the caller; NULL
- * where the file does not hold it (a separate debug file has no data).
+ * The kernel's linux_banner ("Linux version ..."), owned by the caller, and its
+ * link-time address; NULL where the file does not hold it (a separate debug
+ * file has no data).
  */
-struct pa_error *pa_elf_linux_banner(const char *path, char **ret);
+struct pa_error *pa_elf_linux_banner(const char *path, char **ret,
+				     uint64_t *address_ret);
 
 #endif

@@ -12,7 +12,7 @@
 #define MAX_ARRAYS 8
 #define MAX_ANONYMOUS 16
 #define MAX_PATH_PARTS 8
-#define MAX_VISITS 20000
+#define MAX_VISITS 4096
 
 /* Follows typedefs and qualifiers to what has a size. */
 static bool strip(const struct pa_graph *graph, const struct pa_node *node,
