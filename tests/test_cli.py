@@ -4,29 +4,22 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Callable, Sequence
 
 import pytest
+from files import EM_AARCH64, EM_X86_64, ET_CORE, ET_EXEC, elf, kdump
 
 from drgn_contrib import _pageaudit, cli
-
-EM_AARCH64 = 183
-EM_X86_64 = 62
-ET_EXEC, ET_CORE = 2, 4
-PT_LOAD, PT_NOTE = 1, 4
 
 COMMAND = Path(sys.executable).with_name("pageaudit")
 
 
 def pageaudit(*arguments: "str | Path", timeout: float = 60) -> "subprocess.CompletedProcess[str]":
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return subprocess.run(
         [str(COMMAND), *map(str, arguments)],
-        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -41,28 +34,6 @@ def one_sentence(done: "subprocess.CompletedProcess[str]") -> str:
     assert done.stderr.startswith("pageaudit: "), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     return done.stderr
-
-
-def elf(
-    machine: int, kind: int, vmcoreinfo: bytes = b"OSRELEASE=6.1.0-test\nPAGESIZE=4096\n"
-) -> bytes:
-    """An ELF file with a VMCOREINFO note and a page of memory."""
-    name = b"VMCOREINFO\0"
-    note = struct.pack("<III", len(name), len(vmcoreinfo), 0)
-    note += name.ljust(12, b"\0") + vmcoreinfo.ljust(-(-len(vmcoreinfo) // 4) * 4, b"\0")
-    offset = 64 + 2 * 56
-    header = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
-        "<HHIQQQIHHHHHH", kind, machine, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0
-    )
-    notes = struct.pack("<IIQQQQQQ", PT_NOTE, 0, offset, 0, 0, len(note), len(note), 0)
-    start = offset + len(note)
-    load = struct.pack("<IIQQQQQQ", PT_LOAD, 7, start, 0xFFFF888000000000, 0x1000, 4096, 4096, 0)
-    return header + notes + load + note + bytes(4096)
-
-
-def kdump(version: int) -> bytes:
-    """The start of a kdump header, without what should follow."""
-    return b"KDUMP   " + struct.pack("<I", version) + b"Linux".ljust(65, b"\0")
 
 
 BAD_FILES: "dict[str, Callable[[Path], object]]" = {
