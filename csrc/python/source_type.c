@@ -99,8 +99,9 @@ static PyObject *source_open(PyObject *self, PyObject *list)
 	struct pa_error *err = NULL;
 
 	if (object) {
-		Py_BEGIN_ALLOW_THREADS err = pa_source_open(
-			paths, (size_t)PyTuple_GET_SIZE(held), &object->source);
+		Py_BEGIN_ALLOW_THREADS
+		err = pa_source_open(paths, (size_t)PyTuple_GET_SIZE(held),
+				     &object->source);
 		Py_END_ALLOW_THREADS
 	}
 	Py_DECREF(held);
@@ -223,10 +224,12 @@ static PyObject *source_from_callback(PyObject *self, PyObject *args,
 
 	struct pa_error *err;
 
-	Py_BEGIN_ALLOW_THREADS err =
-		pa_source_callback(source_callback, object, vmcoreinfo, live,
-				   (uint16_t)machine, &object->source);
-	Py_END_ALLOW_THREADS if (!err) return (PyObject *)object;
+	Py_BEGIN_ALLOW_THREADS
+	err = pa_source_callback(source_callback, object, vmcoreinfo, live,
+				 (uint16_t)machine, &object->source);
+	Py_END_ALLOW_THREADS
+	if (!err)
+		return (PyObject *)object;
 	Py_DECREF(object);
 	return pa_raise(PyType_GetModuleState(type), err);
 }
@@ -248,13 +251,16 @@ static PyObject *source_read(PyObject *self, PyObject *args)
 	struct pa_reader *reader;
 	struct pa_error *err;
 
-	Py_BEGIN_ALLOW_THREADS err = pa_reader_create(source, &reader);
+	Py_BEGIN_ALLOW_THREADS
+	err = pa_reader_create(source, &reader);
 	if (!err) {
 		err = pa_reader_read(reader, phys, (uint64_t)length,
 				     PyBytes_AS_STRING(bytes));
 		pa_reader_destroy(reader);
 	}
-	Py_END_ALLOW_THREADS if (!err) return bytes;
+	Py_END_ALLOW_THREADS
+	if (!err)
+		return bytes;
 	Py_DECREF(bytes);
 	return pa_raise(pa_object_state(self), err);
 }

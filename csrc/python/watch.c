@@ -102,16 +102,18 @@ int pa_watch_run(struct pa_module_state *state,
 		watch.err = pa_error_os(errnum, "starting a thread");
 	} else {
 		while (!done && !raised) {
-			Py_BEGIN_ALLOW_THREADS done = wait_a_little(&watch);
+			Py_BEGIN_ALLOW_THREADS
+			done = wait_a_little(&watch);
 			Py_END_ALLOW_THREADS
 
-				raised = PyErr_CheckSignals() < 0 ||
-					 report_progress(job, progress) < 0;
+			raised = PyErr_CheckSignals() < 0 ||
+				 report_progress(job, progress) < 0;
 		}
 		if (raised)
 			atomic_store(&job->cancelled, true);
 
-		Py_BEGIN_ALLOW_THREADS pthread_join(thread, NULL);
+		Py_BEGIN_ALLOW_THREADS
+		pthread_join(thread, NULL);
 		Py_END_ALLOW_THREADS
 	}
 	pthread_cond_destroy(&watch.ended);
