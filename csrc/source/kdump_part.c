@@ -102,17 +102,25 @@ static bool is_power_of_2(uint64_t v)
 	return v && !(v & (v - 1));
 }
 
+static bool is_lib_page_size(uint32_t bytes)
+{
+	return bytes >= LIB_MIN_PAGE_BYTES && bytes <= LIB_MAX_PAGE_BYTES &&
+	       is_power_of_2(bytes);
+}
+
 /*
- * libkdumpfile tries the layout of 32-bit machines first. There the block size
- * lies where we have the microseconds of the timestamp; should they be one, it
- * would go on to read nonsense.
+ * libkdumpfile tries the layout of 32-bit machines first, in both byte orders.
+ * There the block size lies where we have the microseconds of the timestamp,
+ * the number of bitmap blocks where we have the status. One dump in 100,000
+ * looks right to it, and it would go on to read nonsense.
  */
 static bool looks_32_bit(const uint8_t *header)
 {
 	uint32_t usec = pa_load_u32(header + HEADER_TIMESTAMP_USEC);
 
-	return usec >= LIB_MIN_PAGE_BYTES && usec <= LIB_MAX_PAGE_BYTES &&
-	       is_power_of_2(usec);
+	return pa_load_u32(header + HEADER_STATUS) &&
+	       (is_lib_page_size(usec) ||
+		is_lib_page_size(__builtin_bswap32(usec)));
 }
 
 static struct pa_error *read_sub_header(struct pa_kdump_part *part,
@@ -258,7 +266,11 @@ static struct pa_error *part_read(struct pa_kdump_part *part)
 		return damaged(part, "block size");
 	}
 	if (looks_32_bit(header))
-		return damaged(part, "timestamp");
+		return pa_error_create(PA_ERROR_UNSUPPORTED,
+				       "%s: libkdumpfile takes this dump for "
+				       "that of a 32-bit machine, because of "
+				       "the timestamp in its header",
+				       part->file->path);
 	err = read_sub_header(part, pa_load_u32(header + HEADER_VERSION));
 	if (err)
 		return err;

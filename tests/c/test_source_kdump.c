@@ -318,7 +318,8 @@ static void test_refusals(void)
 		{ PAGE + 56, UINT64_C(1) << 50, 8, PA_ERROR_FORMAT, "notes" },
 		{ PAGE + 32, UINT64_C(1) << 50, 8, PA_ERROR_FORMAT, "notes" },
 		/* A block size, to libkdumpfile's 32-bit eyes. */
-		{ 416, 8192, 8, PA_ERROR_FORMAT, "timestamp" },
+		{ 416, 8192, 8, PA_ERROR_UNSUPPORTED, "timestamp" },
+		{ 416, 256, 8, PA_ERROR_UNSUPPORTED, "timestamp" },
 	};
 
 	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
