@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What every test may use."""
 
+import functools
 import importlib.util
 import types
 from pathlib import Path
 
 import pytest
+from dumps import KERNELS, Audit, Open
+from lab import make
+
+from drgn_contrib import report, run, target
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,3 +24,37 @@ def build() -> types.ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session", params=KERNELS)
+def kernel(request: pytest.FixtureRequest) -> str:
+    """Each of the lab's kernels in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def open_dump() -> Open:
+    """open_dump(kernel, recipe="light", types="dwarf"): kept for the session.
+
+    The lab makes what its cache lacks.
+    """
+
+    @functools.cache
+    def open_dump(kernel: str, recipe: str = "light", types: str = "dwarf") -> target.OpenedTarget:
+        dump = make.dump(kernel, recipe)
+        symbols = [str(dump.vmlinux)] if types == "dwarf" else []
+        return target.open_target([str(dump.vmcore)], symbols)
+
+    return open_dump
+
+
+@pytest.fixture(scope="session")
+def audit_dump(open_dump: Open) -> Audit:
+    """audit_dump(kernel, recipe="light", types="dwarf"): kept for the session."""
+
+    @functools.cache
+    def audit_dump(kernel: str, recipe: str = "light", types: str = "dwarf") -> report.Report:
+        return run.run(open_dump(kernel, recipe, types))
+
+    return audit_dump

@@ -29,14 +29,19 @@ def sample() -> report.Report:
     return dataclasses.replace(made, tool=TOOL)
 
 
-@pytest.fixture(scope="module")
-def validator() -> Any:
+def schema_validator() -> Any:
+    """What validates reports."""
     files = importlib.resources.files("drgn_contrib")
     schema = json.loads(
         (files / "schema" / "pageaudit-report-1.schema.json").read_text(encoding="utf-8")
     )
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    return schema_validator()
 
 
 def check_text(lines: str) -> None:
