@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What every test may use."""
 
+from __future__ import annotations
+
 import functools
 import importlib.util
 import types
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from dumps import KERNELS, Audit, Open
-from lab import make
 
-from drgn_contrib import report, run, target
+# At run time only by those who need the extension: the C tests do not.
+if TYPE_CHECKING:
+    from drgn_contrib import report, target
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,6 +43,9 @@ def open_dump() -> Open:
 
     The lab makes what its cache lacks.
     """
+    from lab import make
+
+    from drgn_contrib import target
 
     @functools.cache
     def open_dump(kernel: str, recipe: str = "light", types: str = "dwarf") -> target.OpenedTarget:
@@ -52,6 +59,7 @@ def open_dump() -> Open:
 @pytest.fixture(scope="session")
 def audit_dump(open_dump: Open) -> Audit:
     """audit_dump(kernel, recipe="light", types="dwarf"): kept for the session."""
+    from drgn_contrib import run
 
     @functools.cache
     def audit_dump(kernel: str, recipe: str = "light", types: str = "dwarf") -> report.Report:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
-from drgn_contrib import report, target
+if TYPE_CHECKING:
+    from drgn_contrib import report, target
 
 #: The lab's kernels, from the oldest layout of struct page to the newest.
 KERNELS = ("v5.10", "v6.1", "v6.12", "v7")
 
 #: What the fixtures open_dump and audit_dump are.
-Open = Callable[..., target.OpenedTarget]
-Audit = Callable[..., report.Report]
+Open = Callable[..., "target.OpenedTarget"]
+Audit = Callable[..., "report.Report"]
