@@ -112,6 +112,15 @@ bool pa_list_entry(struct pa_list_worker *worker, uint64_t node,
 	}
 }
 
+static bool is_outside(const struct pa_census *census, uint64_t node)
+{
+	uint64_t pfn;
+
+	pa_page_to_pfn(census->kernel, node - census->kernel->page_format.lru,
+		       &pfn);
+	return pfn == PA_NO_PFN;
+}
+
 struct pa_error *pa_list_check(struct pa_list_worker *worker,
 			       const struct pa_list_fault *fault,
 			       uint64_t limit, pa_list_visit_fn visit,
@@ -137,6 +146,11 @@ struct pa_error *pa_list_check(struct pa_list_worker *worker,
 	case PA_LIST_STOPPED:
 		return NULL;
 	case PA_LIST_UNREADABLE:
+		/* A link to no struct page (poison) is wrong, not missing. */
+		if (result.link && is_outside(worker->census, result.link)) {
+			copy.kind = PA_FAULT_BROKEN;
+			break;
+		}
 		worker->unreadable++;
 		return NULL;
 	case PA_LIST_BROKEN:

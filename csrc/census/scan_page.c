@@ -329,10 +329,13 @@ static struct pa_error *scan_links(struct pa_scanner *s, uint64_t pfn,
 	/*
 	 * The pages of a hole before or behind a zone's memory are reserved
 	 * and linked to it, without the zone spanning them
-	 * (init_unavailable_range() in mm/mm_init.c).
+	 * (init_unavailable_range() in mm/mm_init.c). Those that memblock has
+	 * reserved where there is no memory (firmware tables) get the number
+	 * behind the last zone's (init_reserved_page()).
 	 */
-	if (*known_ret &&
-	    (flags & f->flag.reserved || pa_zone_spans(s->zone, pfn)))
+	if (flags & f->flag.reserved ?
+		    *known_ret || !pa_zones_span(&s->kernel->zones, pfn) :
+		    *known_ret && pa_zone_spans(s->zone, pfn))
 		return NULL;
 	return pa_scan_anomaly(s, PA_ANOMALY_LINKS, pfn, flags, 0, 0);
 }
@@ -355,7 +358,8 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 	if (err)
 		return err;
 	if (!zone_known) {
-		*class_ret = PA_CLASS_UNKNOWN;
+		*class_ret = flags & f->flag.reserved ? PA_CLASS_RESERVED :
+							PA_CLASS_UNKNOWN;
 		return NULL;
 	}
 	s->zone_count->pages++;

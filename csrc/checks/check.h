@@ -80,12 +80,18 @@ struct pa_check {
 	/* The rule, what it rests on in the kernel, what to do about it. */
 	const char *doc;
 	pa_check_fn run;
-	/* enum pa_kernel_part and census parts that it cannot do without. */
+	/* Parts that it cannot do without: PA_NEEDS_PART(), _CENSUS(). */
 	uint32_t needs;
 };
 
+#define PA_NEEDS_PART(part) (UINT32_C(1) << (part))
+#define PA_NEEDS_CENSUS(part) (UINT32_C(1) << (16 + (part)))
+
 /* By enum pa_check_id. */
 extern const struct pa_check pa_checks[PA_NR_CHECKS];
+
+/* The order to run them in: some use what others have found. */
+extern const enum pa_check_id pa_check_order[PA_NR_CHECKS];
 
 /* Sets a status and its reason; the worst of several stays. */
 void pa_check_status(struct pa_check_result *result,

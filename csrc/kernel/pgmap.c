@@ -163,6 +163,7 @@ static struct pa_error *match_range(struct pgmap_walk *walk,
 		if (bounds[0] >> shift != range->pfn)
 			continue;
 		range->in_ranges = (bounds[1] + 1) >> shift == range->pfn_end;
+		range->is_first = !i;
 		/* pfn_first() of mm/memremap.c. */
 		if (!i && map->has_altmap) {
 			uint64_t first = range->pfn + map->altmap_reserve +

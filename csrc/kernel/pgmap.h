@@ -43,6 +43,8 @@ struct pa_pgmap_range {
 	uint32_t map;
 	/* pgmap_array's own bounds for it are ranges[] of the pgmap. */
 	bool in_ranges;
+	/* It is the pgmap's range[0], where an altmap lies. */
+	bool is_first;
 };
 
 struct pa_pgmaps {

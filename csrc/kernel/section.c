@@ -40,6 +40,13 @@ static void section_bits(const struct pa_layout *layout,
 			PA_BIT(PA_ENUM(layout, SECTION_IS_ONLINE_BIT) & 63);
 	if (PA_HAS_ENUM(layout, SECTION_IS_EARLY_BIT))
 		bits.early = PA_BIT(PA_ENUM(layout, SECTION_IS_EARLY_BIT) & 63);
+	/* The function and the macro for the bit came together. */
+	if (PA_HAS_SYM(layout, pfn_to_online_page) &&
+	    !PA_HAS_ENUM(layout, SECTION_MAP_LAST_BIT) &&
+	    PA_HAS_ENUM(layout, ZONE_DEVICE)) {
+		bits.taint_zone_device = PA_BIT(4);
+		bits.map_mask = ~PA_MASK(5);
+	}
 	if (PA_HAS_ENUM(layout, SECTION_TAINT_ZONE_DEVICE_BIT))
 		bits.taint_zone_device = PA_BIT(
 			PA_ENUM(layout, SECTION_TAINT_ZONE_DEVICE_BIT) & 63);

@@ -299,6 +299,14 @@ const struct pa_zone *pa_zone_find(const struct pa_zones *zones, uint32_t node,
 	return NULL;
 }
 
+bool pa_zones_span(const struct pa_zones *zones, uint64_t pfn)
+{
+	for (size_t i = 0; i < zones->list.length; i++)
+		if (pa_zone_spans(&zones->list.items[i], pfn))
+			return true;
+	return false;
+}
+
 uint64_t pa_zone_free_list(const struct pa_layout *layout,
 			   const struct pa_zone *zone, uint32_t order,
 			   uint32_t type)

@@ -85,6 +85,9 @@ static inline bool pa_zone_spans(const struct pa_zone *zone, uint64_t pfn)
 	return pfn - zone->start_pfn < zone->spanned;
 }
 
+/* Some zone spans @pfn. */
+bool pa_zones_span(const struct pa_zones *zones, uint64_t pfn);
+
 /* Address of zone->free_area[order].free_list[type]. */
 uint64_t pa_zone_free_list(const struct pa_layout *layout,
 			   const struct pa_zone *zone, uint32_t order,

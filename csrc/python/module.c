@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "python/module.h"
+#include "python/kernel_type.h"
+
+#include <inttypes.h>
 
 #include <elfutils/libdwfl.h>
 #include <libkdumpfile/kdumpfile.h>
@@ -80,6 +82,14 @@ PyObject *pa_raise(struct pa_module_state *state, struct pa_error *err)
 	return NULL;
 }
 
+PyObject *pa_py_hex(uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	return PyUnicode_FromString(text);
+}
+
 PyTypeObject *pa_module_add_type(PyObject *module, PyType_Spec *spec)
 {
 	PyTypeObject *type =
@@ -105,6 +115,8 @@ static PyObject *versions(PyObject *Py_UNUSED(module),
 static PyMethodDef module_methods[] = {
 	{ "versions", versions, METH_NOARGS,
 	  "versions() -> dict\n\nThe libraries in use, by name." },
+	{ "checks", pa_py_checks, METH_NOARGS,
+	  "checks() -> list\n\nThe checks: id, summary and doc of each." },
 	{ NULL },
 };
 
@@ -127,7 +139,8 @@ static int module_exec(PyObject *module)
 		Py_DECREF(state->target_error);
 		return -1;
 	}
-	if (pa_source_type_add(module) < 0 || pa_layout_type_add(module) < 0)
+	if (pa_source_type_add(module) < 0 || pa_layout_type_add(module) < 0 ||
+	    pa_kernel_type_add(module) < 0)
 		return -1;
 	return 0;
 }

@@ -12,6 +12,22 @@
 
 #include "base/error.h"
 
+/* Python 3.9 lacks these. */
+#if PY_VERSION_HEX < 0x030a0000
+#define Py_TPFLAGS_IMMUTABLETYPE 0
+static inline PyObject *Py_NewRef(PyObject *object)
+{
+	Py_INCREF(object);
+	return object;
+}
+
+static inline PyObject *Py_XNewRef(PyObject *object)
+{
+	Py_XINCREF(object);
+	return object;
+}
+#endif
+
 /* Owned references; shared, read-only once the module is made. */
 struct pa_module_state {
 	/* The target cannot be analysed (exit status 2 of the command). */
@@ -41,6 +57,9 @@ static inline struct pa_module_state *pa_object_state(PyObject *object)
  * reference, NULL with an exception.
  */
 PyTypeObject *pa_module_add_type(PyObject *module, PyType_Spec *spec);
+
+/* "0x..." as a str: Python before 3.12 formats no %llx. */
+PyObject *pa_py_hex(uint64_t value);
 
 /*
  * Sets the Python exception for @err, which is consumed; returns NULL.

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Compound pages: prep_compound_page() in mm/page_alloc.c, mm/internal.h. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "checks/compound.h"
+#include "checks/coverage.h"
+#include "checks/families.h"
+
+bool pa_anomaly_is_compound(const struct pa_anomaly *a)
+{
+	switch (a->kind) {
+	case PA_ANOMALY_COMPOUND_ORDER:
+	case PA_ANOMALY_COMPOUND_NR_PAGES:
+	case PA_ANOMALY_TAIL_HEAD:
+	case PA_ANOMALY_NOT_TAIL:
+	case PA_ANOMALY_TAIL_REFCOUNT:
+	case PA_ANOMALY_TAIL_MAPPING:
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum pa_target pa_anomaly_head(const struct pa_census *census,
+			       const struct pa_anomaly *a, uint64_t *pfn_ret)
+{
+	const struct pa_kernel *kernel = census->kernel;
+	uint64_t head;
+
+	switch (a->kind) {
+	case PA_ANOMALY_TAIL_HEAD:
+		head = kernel->page_format.tail_form == PA_TAIL_MASK ?
+			       pa_pfn_to_page(kernel, a->pfn) & a->a :
+			       a->a - 1;
+		return pa_census_target(census, head, pfn_ret);
+	case PA_ANOMALY_NOT_TAIL:
+		*pfn_ret = a->a;
+		return PA_TARGET_USABLE;
+	case PA_ANOMALY_TAIL_REFCOUNT:
+	case PA_ANOMALY_TAIL_MAPPING:
+		*pfn_ret = a->b;
+		return PA_TARGET_USABLE;
+	default:
+		*pfn_ret = a->pfn;
+		return PA_TARGET_USABLE;
+	}
+}
+
+/*
+ * A folio whose head is locked or has no references is being split, freed or
+ * prepared: its links may be half made.
+ */
+static enum pa_severity folio_severity(struct pa_check_context *c,
+				       uint64_t head_pfn)
+{
+	const struct pa_page_format *f = &c->kernel->page_format;
+	const uint8_t *page;
+	struct pa_error *err =
+		head_pfn == PA_NO_PFN ?
+			NULL :
+			pa_memmap_page(c->memmap, head_pfn, 1, &page);
+
+	if (err || head_pfn == PA_NO_PFN) {
+		pa_error_destroy(err);
+		return PA_BUG;
+	}
+	return pa_page_flags(f, page) & f->flag.locked &&
+			       !pa_page_refcount(f, page) ?
+		       PA_SUSPECT :
+		       PA_BUG;
+}
+
+static struct pa_finding *add_finding(struct pa_check_context *c,
+				      const struct pa_anomaly *a,
+				      enum pa_severity severity)
+{
+#define ADD(...)                                                            \
+	pa_finding_add(c->findings, PA_CHECK_COMPOUND_STRUCTURE, severity, \
+		       a->pfn, a->pfn_end, __VA_ARGS__)
+	struct pa_finding *f;
+
+	switch (a->kind) {
+	case PA_ANOMALY_COMPOUND_ORDER:
+		f = ADD("a compound head of order %" PRIu64
+			", which is impossible here",
+			a->a);
+		pa_finding_number(f, "order", (int64_t)a->a);
+		return f;
+	case PA_ANOMALY_COMPOUND_NR_PAGES:
+		f = ADD("a compound head of order %" PRIu64
+			" that counts %" PRIu64 " pages",
+			a->b, a->a);
+		pa_finding_number(f, "order", (int64_t)a->b);
+		pa_finding_number(f, "nr_pages", (int64_t)a->a);
+		return f;
+	case PA_ANOMALY_TAIL_HEAD:
+		f = ADD("tail pages of a compound page that has no such head");
+		pa_finding_hex(f, "compound_word", a->a);
+		return f;
+	case PA_ANOMALY_NOT_TAIL:
+		f = ADD("%s", a->b & 1 ?
+				      "a tail page names another head than the "
+				      "compound page that it lies in" :
+				      "a page inside of a compound page is no "
+				      "tail of it");
+		pa_finding_hex(f, "compound_word", a->b);
+		return f;
+	case PA_ANOMALY_TAIL_REFCOUNT:
+		f = ADD("a tail page has a reference count of its own");
+		pa_finding_number(f, "refcount", (int64_t)a->a);
+		return f;
+	default:
+		f = ADD("a tail page's mapping is not TAIL_MAPPING");
+		pa_finding_hex(f, "mapping", a->a);
+		return f;
+	}
+#undef ADD
+}
+
+/* Anomalies of one folio are one defect: the first tells, the rest show. */
+static struct pa_finding *find_same_head(struct pa_check_context *c,
+					 size_t first, uint64_t head_pfn)
+{
+	for (size_t i = c->findings->list.length; i-- > first;) {
+		struct pa_finding *f = &c->findings->list.items[i];
+
+		pa_array_for_each(e, &f->evidence)
+			if (e->key[0] == 'h' && !e->text &&
+			    (uint64_t)e->number == head_pfn)
+				return f;
+	}
+	return NULL;
+}
+
+struct pa_error *pa_check_compound_structure(struct pa_check_context *c,
+					     struct pa_check_result *result)
+{
+	size_t first = c->findings->list.length;
+
+	pa_check_scan_coverage(c, result);
+	for (size_t i = 0; i < c->census->anomalies.length; i++) {
+		const struct pa_anomaly *a = &c->census->anomalies.items[i];
+		uint64_t head_pfn;
+
+		if (!pa_anomaly_is_compound(a))
+			continue;
+		pa_check_overflow(c, result, a->kind);
+
+		enum pa_target target =
+			pa_anomaly_head(c->census, a, &head_pfn);
+
+		/* A head that is no usable page: stale-page-reference's. */
+		if (pa_target_is_stale(target))
+			continue;
+
+		struct pa_finding *f =
+			head_pfn == PA_NO_PFN ?
+				NULL :
+				find_same_head(c, first, head_pfn);
+
+		if (f) {
+			if (a->pfn < f->pfn)
+				f->pfn = a->pfn;
+			if (a->pfn_end > f->pfn_end)
+				f->pfn_end = a->pfn_end;
+			continue;
+		}
+		f = add_finding(c, a, folio_severity(c, head_pfn));
+		if (head_pfn != PA_NO_PFN)
+			pa_finding_hex(f, "head_pfn", head_pfn);
+		pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, a->pfn));
+	}
+	return NULL;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "checks/coverage.h"
+
+#include <inttypes.h>
+
+void pa_check_scan_coverage(struct pa_check_context *c,
+			    struct pa_check_result *result)
+{
+	const struct pa_census *census = c->census;
+
+	result->examined = census->pages_read;
+	if (census->pages_excluded || census->pages_unreadable)
+		pa_check_status(result, PA_PARTIAL,
+				"%" PRIu64 " struct pages are not in the dump",
+				census->pages_excluded +
+					census->pages_unreadable);
+}
+
+void pa_check_overflow(struct pa_check_context *c,
+		       struct pa_check_result *result,
+		       enum pa_anomaly_kind kind)
+{
+	uint64_t kept = 0;
+
+	for (size_t i = 0; i < c->census->anomalies.length; i++) {
+		const struct pa_anomaly *a = &c->census->anomalies.items[i];
+
+		if (a->kind == kind)
+			kept += a->pfn_end - a->pfn;
+	}
+	if (kept < c->census->nr_anomalies[kind])
+		pa_check_status(result, PA_PARTIAL,
+				"only the first of %" PRIu64
+				" faulty pages are listed",
+				c->census->nr_anomalies[kind]);
+}
+
+void pa_check_part_coverage(struct pa_check_context *c,
+			    struct pa_check_result *result,
+			    enum pa_census_part part)
+{
+	const struct pa_census_part_result *p = &c->census->parts[part];
+
+	if (p->unreadable)
+		pa_check_status(result, PA_PARTIAL,
+				"%" PRIu64 " lists or entries could not be "
+				"read",
+				p->unreadable);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What checks of the scan's results share: saying what was not seen. */
+#ifndef PA_CHECKS_COVERAGE_H
+#define PA_CHECKS_COVERAGE_H
+
+#include "checks/check.h"
+
+/* Sets examined to the pages read; partial if some of the memmap is absent. */
+void pa_check_scan_coverage(struct pa_check_context *context,
+			    struct pa_check_result *result);
+
+/* Partial if there were more anomalies of @kind than the census keeps. */
+void pa_check_overflow(struct pa_check_context *context,
+		       struct pa_check_result *result,
+		       enum pa_anomaly_kind kind);
+
+/* Partial if parts of a census part's lists could not be read. */
+void pa_check_part_coverage(struct pa_check_context *context,
+			    struct pa_check_result *result,
+			    enum pa_census_part part);
+
+#endif

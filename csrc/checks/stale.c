@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * References to pages that must not be used: what pfn_valid() and
+ * pfn_to_online_page() would have refused.
+ */
+#include <inttypes.h>
+
+#include "checks/compound.h"
+#include "checks/coverage.h"
+#include "checks/families.h"
+
+static void add_target(struct pa_check_context *c, struct pa_finding *f,
+		       enum pa_target target, uint64_t pfn)
+{
+	const struct pa_section *section =
+		pfn == PA_NO_PFN ?
+			NULL :
+			pa_pfn_to_section(&c->kernel->sections, pfn);
+
+	pa_finding_text(f, "target", "%s", pa_target_names[target]);
+	if (section) {
+		pa_finding_number(f, "section", (int64_t)section->nr);
+		pa_finding_hex(f, "section_mem_map", section->word);
+	}
+}
+
+/* Lists own or link their pages: nothing in them may be stale. */
+static void check_fault(struct pa_check_context *c,
+			const struct pa_list_fault *fault)
+{
+	if (fault->kind != PA_FAULT_STALE)
+		return;
+
+	struct pa_finding *f = pa_finding_add(
+		c->findings, PA_CHECK_STALE_PAGE_REFERENCE, PA_BUG, fault->pfn,
+		fault->pfn == PA_NO_PFN ? PA_NO_PFN : fault->pfn + 1,
+		"%s (%s) holds a page that is %s",
+		pa_holder_names[fault->holder], fault->list,
+		pa_target_names[fault->target]);
+
+	add_target(c, f, fault->target, fault->pfn);
+	pa_finding_text(f, "holder", "%s", fault->list);
+	pa_finding_hex(f, "list_head", fault->head);
+	pa_finding_hex(f, "entry", fault->node);
+}
+
+static void check_compound(struct pa_check_context *c,
+			   const struct pa_anomaly *a)
+{
+	uint64_t head_pfn;
+
+	if (a->kind != PA_ANOMALY_TAIL_HEAD)
+		return;
+
+	enum pa_target target = pa_anomaly_head(c->census, a, &head_pfn);
+
+	if (!pa_target_is_stale(target))
+		return;
+
+	struct pa_finding *f = pa_finding_add(
+		c->findings, PA_CHECK_STALE_PAGE_REFERENCE, PA_BUG, head_pfn,
+		head_pfn + 1, "a tail page's compound head is %s",
+		pa_target_names[target]);
+
+	add_target(c, f, target, head_pfn);
+	pa_finding_text(f, "holder", "compound word of pfn 0x%" PRIx64, a->pfn);
+	pa_finding_hex(f, "tail_page", pa_pfn_to_page(c->kernel, a->pfn));
+}
+
+/*
+ * Where compaction's scanners go on. Each use checks it against the zone first
+ * (compact_zone()), and a hint of 0 was never set.
+ */
+static void check_hint(struct pa_check_context *c, const struct pa_zone *zone,
+		       uint64_t pfn, const char *name)
+{
+	static const enum pa_target targets[PA_NR_PFN_STATES] = {
+		[PA_PFN_ABSENT] = PA_TARGET_ABSENT,
+		[PA_PFN_HOLE] = PA_TARGET_HOLE,
+		[PA_PFN_OFFLINE] = PA_TARGET_OFFLINE,
+		[PA_PFN_ALTMAP] = PA_TARGET_ALTMAP,
+		[PA_PFN_DEVICE] = PA_TARGET_DEVICE,
+	};
+
+	if (!pfn || pfn == PA_NO_PFN || !pa_zone_spans(zone, pfn))
+		return;
+
+	enum pa_target target = targets[pa_pfn_state(c->kernel, pfn)];
+
+	if (!pa_target_is_stale(target))
+		return;
+
+	struct pa_finding *f = pa_finding_add(
+		c->findings, PA_CHECK_STALE_PAGE_REFERENCE, PA_INFO, pfn,
+		pfn + 1, "node %u zone %s: %s is %s", zone->node, zone->name,
+		name, pa_target_names[target]);
+
+	add_target(c, f, target, pfn);
+	pa_finding_hex(f, "zone", zone->address);
+}
+
+struct pa_error *pa_check_stale_page_reference(struct pa_check_context *c,
+					       struct pa_check_result *result)
+{
+	const struct pa_census *census = c->census;
+	const struct pa_zones *zones = &c->kernel->zones;
+
+	for (int part = 0; part < PA_NR_CENSUS_PARTS; part++) {
+		if (census->parts[part].err)
+			pa_check_status(result, PA_PARTIAL, "%s",
+					census->parts[part].err->message);
+		else if (part != PA_CENSUS_SCAN)
+			pa_check_part_coverage(c, result,
+					       (enum pa_census_part)part);
+	}
+	for (size_t i = 0; i < census->faults.length; i++)
+		check_fault(c, &census->faults.items[i]);
+	for (size_t i = 0; i < census->anomalies.length; i++)
+		check_compound(c, &census->anomalies.items[i]);
+	for (size_t i = 0; i < zones->list.length; i++) {
+		const struct pa_zone *zone = &zones->list.items[i];
+
+		check_hint(c, zone, zone->compact_cached_free_pfn,
+			   "compact_cached_free_pfn");
+		check_hint(c, zone, zone->compact_cached_migrate_pfn[0],
+			   "compact_cached_migrate_pfn[0]");
+		check_hint(c, zone, zone->compact_cached_migrate_pfn[1],
+			   "compact_cached_migrate_pfn[1]");
+		result->examined += 3;
+	}
+	result->examined += census->references;
+	return NULL;
+}

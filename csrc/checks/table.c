@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The one table of checks. */
+#include "checks/families.h"
+
+#define ZONES PA_NEEDS_PART(PA_PART_ZONES)
+#define PGMAPS PA_NEEDS_PART(PA_PART_PGMAPS)
+#define SCAN (ZONES | PA_NEEDS_CENSUS(PA_CENSUS_SCAN))
+#define BUDDY (SCAN | PA_NEEDS_CENSUS(PA_CENSUS_BUDDY))
+
+const struct pa_check pa_checks[PA_NR_CHECKS] = {
+	[PA_CHECK_SECTION_STATE] = {
+		.id = "section-state",
+		.summary = "a memory section's flags, memory map, subsection "
+			   "map and memory block contradict each other",
+		.doc = "Each mem_section's PRESENT, HAS_MEM_MAP, ONLINE and "
+		       "EARLY bits, its coded memory map, its subsection map "
+		       "and the state of its memory_block must tell one "
+		       "story. Memory blocks may be larger than a section and "
+		       "have absent sections inside. Rests on mm/sparse.c "
+		       "(section_activate(), section_deactivate()) and "
+		       "drivers/base/memory.c.",
+		.run = pa_check_section_state,
+	},
+	[PA_CHECK_MEMMAP_UNINITIALISED] = {
+		.id = "memmap-uninitialised",
+		.summary = "a page of an online section has a struct page that "
+			   "was never initialised",
+		.doc = "The struct page of an online page that lies in a zone "
+		       "holds the poison of page_init_poison(), or zeros: it "
+		       "was never set up (memmap_init_range()), or was taken "
+		       "down while still in use.",
+		.run = pa_check_memmap_uninitialised,
+		.needs = SCAN,
+	},
+	[PA_CHECK_PAGE_LINKS] = {
+		.id = "page-links",
+		.summary = "node and zone in page->flags don't match where the "
+			   "page lies",
+		.doc = "page_zone() and page_to_nid() of every online page in "
+		       "a valid subsection must name a zone that spans the "
+		       "page's pfn. Reserved pages of holes are linked to a "
+		       "neighbouring zone (init_unavailable_range()).",
+		.run = pa_check_page_links,
+		.needs = SCAN,
+	},
+	[PA_CHECK_ZONE_DEVICE_TAINT] = {
+		.id = "zone-device-taint",
+		.summary = "an online section holds live device memory without "
+			   "SECTION_TAINT_ZONE_DEVICE",
+		.doc = "Without the taint pfn_to_online_page() takes device "
+		       "memory that shares a section with RAM for RAM (commit "
+		       "1f90a3477df3, v5.12). On older kernels each range for "
+		       "which it gives a wrong answer is listed as info.",
+		.run = pa_check_zone_device_taint,
+		.needs = PGMAPS,
+	},
+	[PA_CHECK_ZONE_ACCOUNTING] = {
+		.id = "zone-accounting",
+		.summary = "a zone's page counters disagree with a recount",
+		.doc = "spanned, present and managed pages, nr_free of each "
+		       "order and NR_FREE_PAGES (per-cpu deltas included) "
+		       "against the memory map and the free lists. Blocks of "
+		       "MIGRATE_ISOLATE are not in NR_FREE_PAGES.",
+		.run = pa_check_zone_accounting,
+		.needs = BUDDY,
+	},
+	[PA_CHECK_BUDDY_STRUCTURE] = {
+		.id = "buddy-structure",
+		.summary = "the buddy allocator's free blocks and lists "
+			   "contradict each other",
+		.doc = "A free page on no list or on the wrong one, of an "
+		       "impossible order, with references, or buddies that "
+		       "__free_one_page() would have merged; a broken list; "
+		       "the same for per-cpu lists.",
+		.run = pa_check_buddy_structure,
+		.needs = BUDDY | PA_NEEDS_CENSUS(PA_CENSUS_PCP),
+	},
+	[PA_CHECK_ISOLATED_PAGEBLOCK] = {
+		.id = "isolated-pageblock",
+		.summary = "isolated pageblocks disagree with their zone's "
+			   "count",
+		.doc = "zone->nr_isolate_pageblock against the pageblocks of "
+		       "online sections that are isolated "
+		       "(set_migratetype_isolate()). A leaked isolation takes "
+		       "memory away from the allocator.",
+		.run = pa_check_isolated_pageblock,
+		.needs = ZONES,
+	},
+	[PA_CHECK_LOST_FREE_PAGES] = {
+		.id = "lost-free-pages",
+		.summary = "pages without references that no list, holder or "
+			   "offline state accounts for",
+		.doc = "A run of pages of refcount 0 that is on no free list "
+		       "and not the rest of a non-compound allocation: memory "
+		       "that nothing returns until reboot.",
+		.run = pa_check_lost_free_pages,
+		.needs = BUDDY | PA_NEEDS_CENSUS(PA_CENSUS_PCP),
+	},
+	[PA_CHECK_LRU_STRUCTURE] = {
+		.id = "lru-structure",
+		.summary = "folios and LRU lists contradict each other",
+		.doc = "A folio with PG_lru on no list, on the wrong lruvec, "
+		       "type or generation, or a broken list. Unevictable "
+		       "folios are on no list since v5.18.",
+		.run = pa_check_lru_structure,
+		.needs = SCAN | PA_NEEDS_CENSUS(PA_CENSUS_LRU),
+	},
+	[PA_CHECK_HUGETLB_POOL] = {
+		.id = "hugetlb-pool",
+		.summary = "the hugetlb pool's counters and lists contradict "
+			   "each other",
+		.doc = "nr, free, surplus and reserved huge pages of each "
+		       "hstate and node against its free and active lists and "
+		       "the memory map.",
+		.run = pa_check_hugetlb_pool,
+		.needs = SCAN | PA_NEEDS_CENSUS(PA_CENSUS_HUGETLB),
+	},
+	[PA_CHECK_STALE_PAGE_REFERENCE] = {
+		.id = "stale-page-reference",
+		.summary = "something refers to a page that must not be used: "
+			   "offline, removed, a hole, device or altmap memory",
+		.doc = "Free lists, per-cpu lists, LRU lists, hugetlb lists, "
+		       "compound heads and compaction's hints that name a "
+		       "page which pfn_to_online_page() would have refused.",
+		.run = pa_check_stale_page_reference,
+		.needs = SCAN,
+	},
+	[PA_CHECK_COMPOUND_STRUCTURE] = {
+		.id = "compound-structure",
+		.summary = "the head and tails of a compound page contradict "
+			   "each other",
+		.doc = "Order, page count and alignment of every head; head "
+		       "link, reference count and mapping of every tail "
+		       "(prep_compound_page()). The shared tails of optimised "
+		       "hugetlb folios are read as such.",
+		.run = pa_check_compound_structure,
+		.needs = SCAN,
+	},
+	[PA_CHECK_HWPOISON_IN_BUDDY] = {
+		.id = "hwpoison-in-buddy",
+		.summary = "a poisoned page is on a free list or inside a free "
+			   "block",
+		.doc = "The allocation that meets it hands it out, or drops "
+		       "its whole block. Kernels before v5.11 leave poisoned "
+		       "free pages there by design: info.",
+		.run = pa_check_hwpoison_in_buddy,
+		.needs = SCAN | PA_NEEDS_CENSUS(PA_CENSUS_PCP),
+	},
+	[PA_CHECK_HWPOISON_NEIGHBOUR_LEAK] = {
+		.id = "hwpoison-neighbour-leak",
+		.summary = "the healthy pages round a poisoned one are lost",
+		.doc = "check_new_pages() drops the whole block of an "
+		       "allocation that meets a poisoned page. The rest of "
+		       "the block belongs to nobody; unpoisoning or offlining "
+		       "and onlining does not return it.",
+		.run = pa_check_hwpoison_neighbour_leak,
+		.needs = BUDDY | PA_NEEDS_CENSUS(PA_CENSUS_PCP),
+	},
+	[PA_CHECK_HWPOISON_ACCOUNTING] = {
+		.id = "hwpoison-accounting",
+		.summary = "poisoned pages and their counters disagree",
+		.doc = "num_poisoned_pages, memory_block.nr_hwpoison and "
+		       "mf_stats against the pages flagged. Only what is "
+		       "exact is judged; other differences are info.",
+		.run = pa_check_hwpoison_accounting,
+		.needs = SCAN,
+	},
+	[PA_CHECK_PGMAP_DANGLING] = {
+		.id = "pgmap-dangling",
+		.summary = "device pages and pgmaps disagree",
+		.doc = "A ZONE_DEVICE page in a valid subsection whose pgmap "
+		       "is not in pgmap_array, or is not the one that holds "
+		       "its pfn; an altmap whose arithmetic is wrong.",
+		.run = pa_check_pgmap_dangling,
+		.needs = SCAN | PGMAPS,
+	},
+};
+
+const enum pa_check_id pa_check_order[PA_NR_CHECKS] = {
+	PA_CHECK_SECTION_STATE,
+	PA_CHECK_MEMMAP_UNINITIALISED,
+	PA_CHECK_PAGE_LINKS,
+	PA_CHECK_ZONE_DEVICE_TAINT,
+	PA_CHECK_COMPOUND_STRUCTURE,
+	PA_CHECK_HWPOISON_IN_BUDDY,
+	PA_CHECK_HWPOISON_NEIGHBOUR_LEAK,
+	PA_CHECK_LOST_FREE_PAGES,
+	PA_CHECK_BUDDY_STRUCTURE,
+	PA_CHECK_LRU_STRUCTURE,
+	PA_CHECK_HUGETLB_POOL,
+	PA_CHECK_STALE_PAGE_REFERENCE,
+	PA_CHECK_HWPOISON_ACCOUNTING,
+	PA_CHECK_PGMAP_DANGLING,
+	PA_CHECK_ISOLATED_PAGEBLOCK,
+	/* Last: its drifts may be what others have explained. */
+	PA_CHECK_ZONE_ACCOUNTING,
+};

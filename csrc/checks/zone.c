@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A zone's counters against a recount: mm/page_alloc.c, mm/vmstat.c. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "checks/coverage.h"
+#include "checks/families.h"
+
+static struct pa_finding *report(struct pa_check_context *c,
+				 const struct pa_zone *zone, const char *what,
+				 int64_t stored, int64_t counted)
+{
+	struct pa_finding *f = pa_finding_add(
+		c->findings, PA_CHECK_ZONE_ACCOUNTING,
+		zone->locked ? PA_SUSPECT : PA_BUG, PA_NO_PFN, PA_NO_PFN,
+		"node %u zone %s: %s is %" PRId64 ", a recount gives %" PRId64,
+		zone->node, zone->name, what, stored, counted);
+
+	pa_finding_text(f, "counter", "%s", what);
+	pa_finding_number(f, "stored", stored);
+	pa_finding_number(f, "recounted", counted);
+	pa_finding_number(f, "difference", stored - counted);
+	pa_finding_hex(f, "zone", zone->address);
+	return f;
+}
+
+/* Pages of the zone's blocks that another check has shown to be lost. */
+static uint64_t lost_pages(struct pa_check_context *c,
+			   const struct pa_zone *zone)
+{
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < c->findings->list.length; i++) {
+		const struct pa_finding *f = &c->findings->list.items[i];
+
+		if ((f->check == PA_CHECK_LOST_FREE_PAGES ||
+		     f->check == PA_CHECK_HWPOISON_NEIGHBOUR_LEAK) &&
+		    f->pfn != PA_NO_PFN && pa_zone_spans(zone, f->pfn))
+			lost += f->pfn_end - f->pfn;
+	}
+	return lost;
+}
+
+/* free_area[].nr_free against the lists, NR_FREE_PAGES against both. */
+static void check_free(struct pa_check_context *c, const struct pa_zone *zone,
+		       const struct pa_zone_count *count)
+{
+	const struct pa_zones *zones = &c->kernel->zones;
+	uint64_t free_pages = 0;
+
+	for (uint32_t order = 0; order < zones->nr_orders; order++) {
+		uint64_t blocks = 0;
+		char what[32];
+
+		for (uint32_t type = 0; type < zones->nr_migrate_types;
+		     type++) {
+			blocks += count->listed[order][type];
+			/* __mod_zone_freepage_state() leaves these out. */
+			if ((int)type != zones->migrate_isolate)
+				free_pages += count->listed[order][type]
+					      << order;
+		}
+		if (blocks == zone->nr_free[order])
+			continue;
+		snprintf(what, sizeof(what), "free_area[%u].nr_free", order);
+		report(c, zone, what, (int64_t)zone->nr_free[order],
+		       (int64_t)blocks);
+	}
+	if (!PA_HAS_ENUM(c->kernel->layout, NR_FREE_PAGES))
+		return;
+
+	int64_t stored = zone->stats[PA_ENUM(c->kernel->layout, NR_FREE_PAGES) %
+				     PA_MAX_ZONE_STATS];
+	int64_t drift = stored - (int64_t)free_pages;
+
+	if (!drift || !zone->stats_exact)
+		return;
+	/* A block dropped at allocation stays counted as free (v5.10). */
+	if (drift > 0 && (uint64_t)drift == lost_pages(c, zone)) {
+		for (size_t i = 0; i < c->findings->list.length; i++) {
+			struct pa_finding *f = &c->findings->list.items[i];
+
+			if ((f->check == PA_CHECK_LOST_FREE_PAGES ||
+			     f->check == PA_CHECK_HWPOISON_NEIGHBOUR_LEAK) &&
+			    pa_zone_spans(zone, f->pfn))
+				pa_finding_number(f, "NR_FREE_PAGES_too_high",
+						  drift);
+		}
+		return;
+	}
+	report(c, zone, "NR_FREE_PAGES", stored, (int64_t)free_pages);
+}
+
+/* spanned, present and managed pages against each other and the memmap. */
+static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
+		       const struct pa_zone_count *count)
+{
+	const struct pa_zones *zones = &c->kernel->zones;
+	bool device = (int)zone->index == c->kernel->page_format.zone_device;
+
+	if (zone->present > zone->spanned)
+		report(c, zone, "present_pages (more than spanned_pages)",
+		       (int64_t)zone->present, (int64_t)zone->spanned);
+	if (zone->managed > zone->present)
+		report(c, zone, "managed_pages (more than present_pages)",
+		       (int64_t)zone->managed, (int64_t)zone->present);
+	/* Online pages of the zone hold all that is present, and holes. */
+	if (!device && !count->unread && zone->present > count->pages)
+		report(c, zone, "present_pages (more than pages online)",
+		       (int64_t)zone->present, (int64_t)count->pages);
+
+	for (size_t i = 0; i < zones->nodes.length; i++) {
+		const struct pa_node *node = &zones->nodes.items[i];
+
+		if (node->id == zone->node && zone->spanned &&
+		    (zone->start_pfn < node->start_pfn ||
+		     zone->start_pfn + zone->spanned >
+			     node->start_pfn + node->spanned))
+			report(c, zone, "zone_start_pfn (outside of its node)",
+			       (int64_t)zone->start_pfn,
+			       (int64_t)node->start_pfn);
+	}
+}
+
+static void check_nodes(struct pa_check_context *c)
+{
+	const struct pa_zones *zones = &c->kernel->zones;
+
+	for (size_t i = 0; i < zones->nodes.length; i++) {
+		const struct pa_node *node = &zones->nodes.items[i];
+		uint64_t present = 0;
+
+		for (size_t j = 0; j < zones->list.length; j++)
+			if (zones->list.items[j].node == node->id)
+				present += zones->list.items[j].present;
+		if (present == node->present)
+			continue;
+
+		struct pa_finding *f = pa_finding_add(
+			c->findings, PA_CHECK_ZONE_ACCOUNTING, PA_BUG,
+			PA_NO_PFN, PA_NO_PFN,
+			"node %u: node_present_pages is %" PRIu64
+			", its zones have %" PRIu64,
+			node->id, node->present, present);
+
+		pa_finding_number(f, "stored", (int64_t)node->present);
+		pa_finding_number(f, "recounted", (int64_t)present);
+		pa_finding_hex(f, "pglist_data", node->address);
+	}
+}
+
+struct pa_error *pa_check_zone_accounting(struct pa_check_context *c,
+					  struct pa_check_result *result)
+{
+	const struct pa_census *census = c->census;
+	const struct pa_zones *zones = &c->kernel->zones;
+	bool lists = !census->parts[PA_CENSUS_BUDDY].unreadable;
+
+	pa_check_part_coverage(c, result, PA_CENSUS_BUDDY);
+	if (census->pages_excluded + census->pages_unreadable)
+		pa_check_scan_coverage(c, result);
+	/* A fault in a list leaves its recount short: it is told there. */
+	for (size_t i = 0; i < census->faults.length; i++)
+		if (census->faults.items[i].holder == PA_HOLDER_BUDDY &&
+		    (census->faults.items[i].kind == PA_FAULT_BROKEN ||
+		     census->faults.items[i].kind == PA_FAULT_ENDLESS))
+			lists = false;
+	result->examined = 0;
+	check_nodes(c);
+	for (size_t i = 0; i < zones->list.length; i++) {
+		const struct pa_zone *zone = &zones->list.items[i];
+
+		result->examined++;
+		if (!zone->stats_exact)
+			pa_check_status(result, PA_PARTIAL,
+					"per-cpu deltas of zone counters could "
+					"not be read");
+		check_size(c, zone, &census->zones[i]);
+		if (lists)
+			check_free(c, zone, &census->zones[i]);
+	}
+	return NULL;
+}

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "python/kernel_type.h"
+
+#include <unistd.h>
+
+#include "checks/audit.h"
+#include "python/layout_type.h"
+#include "python/source_type.h"
+#include "python/watch.h"
+
+#define MAX_THREADS 1024
+
+static int kernel_traverse(PyObject *self, visitproc visit, void *arg)
+{
+	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
+
+	Py_VISIT(Py_TYPE(self));
+	Py_VISIT(object->source);
+	Py_VISIT(object->layout);
+	return 0;
+}
+
+/*
+ * The C kernel borrows from source and layout, so they stay until it is gone:
+ * nothing is cleared before dealloc. Neither can refer back to a Kernel but
+ * through a callback's closure, whose Source breaks that cycle itself.
+ */
+static void kernel_dealloc(PyObject *self)
+{
+	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
+	PyTypeObject *type = Py_TYPE(self);
+
+	PyObject_GC_UnTrack(self);
+	pa_kernel_destroy(object->kernel);
+	Py_XDECREF(object->source);
+	Py_XDECREF(object->layout);
+	type->tp_free(self);
+	Py_DECREF(type);
+}
+
+static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
+{
+	static char *keywords[] = { "source", "layout", "threads", NULL };
+	struct pa_module_state *state = PyType_GetModuleState(type);
+	PyObject *source, *layout;
+	int threads = 0;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwds, "O!O!|$i:Kernel", keywords,
+					 state->source_type, &source,
+					 state->layout_type, &layout, &threads))
+		return NULL;
+	if (threads < 0 || threads > MAX_THREADS) {
+		PyErr_Format(PyExc_ValueError,
+			     "threads must be between 0 and %d", MAX_THREADS);
+		return NULL;
+	}
+
+	struct pa_kernel_object *object =
+		(struct pa_kernel_object *)type->tp_alloc(type, 0);
+
+	if (!object)
+		return NULL;
+	object->source = Py_NewRef(source);
+	object->layout = Py_NewRef(layout);
+	if (!threads) {
+		long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+		threads = online > 0 && online < MAX_THREADS ? (int)online : 1;
+	}
+	object->threads = (unsigned int)threads;
+
+	struct pa_error *err;
+
+	Py_BEGIN_ALLOW_THREADS err = pa_kernel_create(
+		((struct pa_source_object *)source)->source,
+		((struct pa_layout_object *)layout)->layout, &object->kernel);
+	Py_END_ALLOW_THREADS if (err)
+	{
+		Py_DECREF(object);
+		return pa_raise(state, err);
+	}
+	return (PyObject *)object;
+}
+
+static PyObject *evidence_value(const struct pa_evidence *item)
+{
+	switch (item->kind) {
+	case PA_EVIDENCE_NUMBER:
+		return PyLong_FromLongLong(item->number);
+	case PA_EVIDENCE_HEX:
+		return pa_py_hex((uint64_t)item->number);
+	case PA_EVIDENCE_TEXT:
+		break;
+	}
+	return PyUnicode_DecodeUTF8(item->text,
+				    (Py_ssize_t)strlen(item->text), "replace");
+}
+
+static PyObject *pfn_or_none(uint64_t pfn)
+{
+	return pfn == PA_NO_PFN ? Py_NewRef(Py_None) :
+				  PyLong_FromUnsignedLongLong(pfn);
+}
+
+static PyObject *finding_dict(const struct pa_kernel *kernel,
+			      const struct pa_finding *finding)
+{
+	PyObject *dict = PyDict_New();
+	PyObject *evidence = PyDict_New();
+	bool ok = dict && evidence;
+
+	for (size_t i = 0; ok && i < finding->evidence.length; i++) {
+		const struct pa_evidence *item = &finding->evidence.items[i];
+
+		ok = pa_py_set(evidence, item->key, evidence_value(item));
+	}
+	ok = ok &&
+	     pa_py_set(dict, "check",
+		       PyUnicode_FromString(pa_checks[finding->check].id)) &&
+	     pa_py_set(dict, "severity",
+		       PyUnicode_FromString(
+			       pa_severity_names[finding->severity])) &&
+	     pa_py_set(dict, "pfn", pfn_or_none(finding->pfn)) &&
+	     pa_py_set(dict, "pfn_end", pfn_or_none(finding->pfn_end)) &&
+	     pa_py_set(dict, "page",
+		       finding->pfn == PA_NO_PFN ?
+			       Py_NewRef(Py_None) :
+			       pa_py_hex(pa_pfn_to_page(kernel,
+							finding->pfn))) &&
+	     pa_py_set(dict, "summary",
+		       PyUnicode_DecodeUTF8(
+			       finding->summary,
+			       (Py_ssize_t)strlen(finding->summary),
+			       "replace")) &&
+	     pa_py_set(dict, "evidence", Py_XNewRef(evidence));
+	Py_XDECREF(evidence);
+	if (!ok)
+		Py_CLEAR(dict);
+	return dict;
+}
+
+static PyObject *check_dict(const struct pa_check *check,
+			    const struct pa_check_result *result)
+{
+	return Py_BuildValue(
+		"{s:s,s:s,s:z,s:K,s:d}", "id", check->id, "status",
+		pa_check_status_names[result->status], "reason", result->reason,
+		"examined", (unsigned long long)result->examined, "seconds",
+		result->seconds);
+}
+
+static PyObject *coverage_dict(const struct pa_census *census)
+{
+	return Py_BuildValue(
+		"{s:K,s:K,s:K,s:K}", "pages_read",
+		(unsigned long long)census->pages_read, "pages_excluded",
+		(unsigned long long)census->pages_excluded, "pages_unreadable",
+		(unsigned long long)census->pages_unreadable,
+		"list_entries", (unsigned long long)census->references);
+}
+
+static PyObject *audit_dict(const struct pa_kernel *kernel,
+			    const struct pa_audit *audit)
+{
+	PyObject *dict = PyDict_New();
+	PyObject *checks = PyList_New(0);
+	PyObject *findings = PyList_New(0);
+	bool ok = dict && checks && findings;
+
+	for (int i = 0; ok && i < PA_NR_CHECKS; i++)
+		if (audit->selected[i])
+			ok = pa_py_append(checks,
+					  check_dict(&pa_checks[i],
+						     &audit->results[i]));
+	for (size_t i = 0; ok && i < audit->findings.list.length; i++)
+		ok = pa_py_append(findings,
+				  finding_dict(kernel,
+					       &audit->findings.list.items[i]));
+	ok = ok && pa_py_set(dict, "checks", Py_NewRef(checks)) &&
+	     pa_py_set(dict, "findings", Py_NewRef(findings)) &&
+	     pa_py_set(dict, "coverage", coverage_dict(audit->census));
+	Py_XDECREF(checks);
+	Py_XDECREF(findings);
+	if (!ok)
+		Py_CLEAR(dict);
+	return dict;
+}
+
+/* Marks the named checks; false with an exception. */
+static bool select_checks(PyObject *names, bool selected[PA_NR_CHECKS])
+{
+	PyObject *sequence =
+		PySequence_Fast(names, "checks must be a sequence of names");
+
+	if (!sequence)
+		return false;
+
+	Py_ssize_t length = PySequence_Fast_GET_SIZE(sequence);
+	bool ok = true;
+
+	for (Py_ssize_t i = 0; ok && i < length; i++) {
+		const char *name = PyUnicode_AsUTF8(
+			PySequence_Fast_GET_ITEM(sequence, i));
+		int id = 0;
+
+		while (name && id < PA_NR_CHECKS &&
+		       strcmp(name, pa_checks[id].id) != 0)
+			id++;
+		if (name && id == PA_NR_CHECKS)
+			PyErr_Format(PyExc_ValueError, "there is no check %s",
+				     name);
+		ok = name && id < PA_NR_CHECKS;
+		if (ok)
+			selected[id] = true;
+	}
+	Py_DECREF(sequence);
+	return ok;
+}
+
+struct audit_call {
+	const struct pa_kernel *kernel;
+	const bool *selected;
+	struct pa_job *job;
+	struct pa_audit *audit;
+};
+
+static struct pa_error *audit_call_run(void *arg)
+{
+	struct audit_call *call = arg;
+
+	return pa_audit_run(call->kernel, call->selected, call->job,
+			    &call->audit);
+}
+
+static PyObject *kernel_audit(PyObject *self, PyObject *args, PyObject *kwds)
+{
+	static char *keywords[] = { "checks", "progress", NULL };
+	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
+	PyObject *names = Py_None, *progress = Py_None, *ret = NULL;
+	bool selected[PA_NR_CHECKS] = { false };
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO:audit", keywords,
+					 &names, &progress))
+		return NULL;
+	if (names != Py_None && !select_checks(names, selected))
+		return NULL;
+
+	struct pa_job job;
+	struct audit_call call = {
+		.kernel = object->kernel,
+		.selected = names == Py_None ? NULL : selected,
+		.job = &job,
+	};
+
+	pa_job_init(&job, object->threads);
+	if (!pa_watch_run(pa_object_state(self), audit_call_run, &call, &job,
+			  progress))
+		ret = audit_dict(object->kernel, call.audit);
+	pa_audit_destroy(call.audit);
+	return ret;
+}
+
+static PyObject *kernel_memory(PyObject *self, PyObject *Py_UNUSED(args))
+{
+	return pa_py_memory(((struct pa_kernel_object *)self)->kernel);
+}
+
+static PyObject *kernel_page(PyObject *self, PyObject *arg)
+{
+	unsigned long long pfn = PyLong_AsUnsignedLongLong(arg);
+
+	if (pfn == (unsigned long long)-1 && PyErr_Occurred())
+		return NULL;
+	return pa_py_page(pa_object_state(self),
+			  ((struct pa_kernel_object *)self)->kernel, pfn);
+}
+
+/* Which page an address names: a struct page, or the direct map. */
+static PyObject *kernel_resolve(PyObject *self, PyObject *arg)
+{
+	const struct pa_kernel *kernel =
+		((struct pa_kernel_object *)self)->kernel;
+	unsigned long long address = PyLong_AsUnsignedLongLong(arg);
+	uint64_t pfn;
+
+	if (address == (unsigned long long)-1 && PyErr_Occurred())
+		return NULL;
+	if (address >= kernel->space.direct_start &&
+	    address < kernel->space.direct_end)
+		return PyLong_FromUnsignedLongLong(
+			(address - kernel->space.direct_start) >>
+			kernel->space.page_shift);
+	if (address >= kernel->space.image_start &&
+	    address < kernel->space.image_end)
+		return PyLong_FromUnsignedLongLong(
+			(address - kernel->space.image_start +
+			 kernel->space.image_phys) >>
+			kernel->space.page_shift);
+	pa_page_to_pfn(kernel, address, &pfn);
+	return pfn_or_none(pfn);
+}
+
+static PyObject *kernel_numbers(PyObject *self, PyObject *Py_UNUSED(args))
+{
+	const struct pa_kernel *kernel =
+		((struct pa_kernel_object *)self)->kernel;
+
+	return Py_BuildValue(
+		"{s:s,s:K,s:K,s:K,s:I}", "arch", kernel->arch->name,
+		"page_size",
+		(unsigned long long)1 << kernel->space.page_shift, "vmemmap",
+		(unsigned long long)kernel->space.vmemmap_start, "page_offset",
+		(unsigned long long)kernel->space.direct_start,
+		"page_struct_size", kernel->page_format.size);
+}
+
+static PyMethodDef kernel_methods[] = {
+	{ "audit", (PyCFunction)(void (*)(void))kernel_audit,
+	  METH_VARARGS | METH_KEYWORDS,
+	  "audit(checks=None, progress=None) -> dict\n\n"
+	  "Take the census and run checks (all by default)." },
+	{ "memory", kernel_memory, METH_NOARGS,
+	  "memory() -> dict\n\nSections, zones, memory blocks and pgmaps." },
+	{ "page", kernel_page, METH_O,
+	  "page(pfn) -> dict\n\nEverything known of one page." },
+	{ "resolve", kernel_resolve, METH_O,
+	  "resolve(address) -> int | None\n\n"
+	  "The pfn that a struct page's or direct map address names." },
+	{ "numbers", kernel_numbers, METH_NOARGS,
+	  "numbers() -> dict\n\nArchitecture, page size and base addresses." },
+	{ NULL },
+};
+
+static PyType_Slot kernel_slots[] = {
+	{ Py_tp_doc, "Kernel(source, layout, *, threads=0)\n\n"
+		     "A dumped kernel's memory model, read once." },
+	{ Py_tp_new, kernel_new },
+	{ Py_tp_dealloc, kernel_dealloc },
+	{ Py_tp_traverse, kernel_traverse },
+	{ Py_tp_methods, kernel_methods },
+	{ 0, NULL },
+};
+
+static PyType_Spec kernel_spec = {
+	.name = "drgn_contrib._pageaudit.Kernel",
+	.basicsize = sizeof(struct pa_kernel_object),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+		 Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = kernel_slots,
+};
+
+int pa_kernel_type_add(PyObject *module)
+{
+	struct pa_module_state *state = pa_module_state(module);
+
+	state->kernel_type = pa_module_add_type(module, &kernel_spec);
+	return state->kernel_type ? 0 : -1;
+}
+
+PyObject *pa_py_checks(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(args))
+{
+	PyObject *list = PyList_New(0);
+	bool ok = list;
+
+	for (int i = 0; ok && i < PA_NR_CHECKS; i++)
+		ok = pa_py_append(list,
+				  Py_BuildValue("{s:s,s:s,s:s}", "id",
+						pa_checks[i].id, "summary",
+						pa_checks[i].summary, "doc",
+						pa_checks[i].doc));
+	if (!ok)
+		Py_CLEAR(list);
+	return list;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Kernel: a dumped kernel's memory model and its audit, as Python sees it. */
+#ifndef PA_PYTHON_KERNEL_TYPE_H
+#define PA_PYTHON_KERNEL_TYPE_H
+
+#include "python/module.h"
+
+#include "kernel/kernel.h"
+
+struct pa_kernel_object {
+	PyObject_HEAD
+		/* Owned; never NULL in an object that Python code can see. */
+		struct pa_kernel *kernel;
+	/* Owned: what the kernel borrows from. */
+	PyObject *source;
+	PyObject *layout;
+	unsigned int threads;
+};
+
+int pa_kernel_type_add(PyObject *module);
+
+/* checks() of the module: the table of checks. */
+PyObject *pa_py_checks(PyObject *module, PyObject *args);
+
+/*
+ * New references, or NULL with an exception; each in the file of its name.
+ * The kernel is borrowed.
+ */
+PyObject *pa_py_memory(const struct pa_kernel *kernel);
+PyObject *pa_py_page(struct pa_module_state *state,
+		     const struct pa_kernel *kernel, uint64_t pfn);
+
+/* Sets @key to @value, whose reference is stolen; false with an exception. */
+static inline bool pa_py_set(PyObject *dict, const char *key, PyObject *value)
+{
+	int failed = value ? PyDict_SetItemString(dict, key, value) : -1;
+
+	Py_XDECREF(value);
+	return !failed;
+}
+
+/* Appends @value, whose reference is stolen; false with an exception. */
+static inline bool pa_py_append(PyObject *list, PyObject *value)
+{
+	int failed = value ? PyList_Append(list, value) : -1;
+
+	Py_XDECREF(value);
+	return !failed;
+}
+
+#endif
