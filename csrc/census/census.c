@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "census/hugetlb.h"
+#include "census/lru.h"
+
 const char *const pa_holder_names[PA_NR_HOLDERS] = {
 	[PA_HOLDER_BUDDY] = "buddy free list",
 	[PA_HOLDER_PCP] = "per-cpu free list",
@@ -102,6 +105,8 @@ void pa_census_destroy(struct pa_census *census)
 	pa_array_for_each(fault, &census->faults)
 		free(fault->list);
 	pa_array_deinit(&census->faults);
+	pa_lru_census_destroy(census->lru);
+	pa_hugetlb_census_destroy(census->hugetlb_pools);
 	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++)
 		pa_error_destroy(census->parts[i].err);
 	free(census);

@@ -247,6 +247,9 @@ struct pa_census {
 	PA_ARRAY(struct pa_poisoned) poisoned;
 	PA_ARRAY(struct pa_hugetlb_folio) hugetlb;
 	PA_ARRAY(struct pa_list_fault) faults;
+	/* census/lru.h, census/hugetlb.h; owned, NULL until built. */
+	struct pa_lru_census *lru;
+	struct pa_hugetlb_census *hugetlb_pools;
 	/* By index in kernel->zones.list. */
 	struct pa_zone_count *zones;
 	/* Struct pages: read, filtered out of the dump, absent. */
