@@ -9,12 +9,12 @@ import json
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Iterator, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, NoReturn, Optional, Sequence
 
 from drgn_contrib.report import ExitStatus
 
 if TYPE_CHECKING:
-    from drgn_contrib._pageaudit import Progress
+    from drgn_contrib._pageaudit import Kernel, Progress
     from drgn_contrib.target import OpenedTarget
 
 _EPILOG = """\
@@ -281,19 +281,26 @@ def _main_page(argv: Sequence[str]) -> int:
     from drgn_contrib.text import page_text
 
     kernel = _open(options, files).kernel
-    pages = []
-    for text, (kind, number) in zip(texts, numbers):
-        try:
-            pages.append(kernel.page(kernel.resolve(kind, number)))
-        except ValueError as error:
-            raise UsageError(f"{text}: {error}") from None
+    pages = [kernel.page(_pfn(kernel, kind, number)) for kind, number in numbers]
     output.write("\n".join(map(page_text, pages)), pages)
     return max(map(_answered, pages))
 
 
-def _answered(answer: "dict[str, Any]") -> ExitStatus:
+def _pfn(kernel: Kernel, kind: str, number: int) -> int:
+    """The pfn that a page's number means."""
+    pfn: Optional[int] = number
+    if kind == "phys":
+        pfn = number // kernel.numbers()["page_size"]
+    elif kind == "address":
+        pfn = kernel.resolve(number)
+    if pfn is None:
+        raise UsageError(f"{number:#x} is no address of a struct page or of the direct map")
+    return pfn
+
+
+def _answered(answer: Mapping[str, Any]) -> ExitStatus:
     """Whether all of it could be read: "unread" says what could not."""
-    return ExitStatus.PARTIAL if answer["unread"] else ExitStatus.CLEAN
+    return ExitStatus.PARTIAL if answer.get("unread") else ExitStatus.CLEAN
 
 
 def _main_checks(argv: Sequence[str]) -> int:
@@ -334,6 +341,9 @@ def _run(argv: Sequence[str]) -> int:
             return _COMMANDS[argv[0]](argv[1:])
         return _main_audit(argv)
     except UsageError as error:
+        status, message = ExitStatus.USAGE, str(error)
+    except ValueError as error:
+        # An argument that only the core could judge: a pfn beyond memory.
         status, message = ExitStatus.USAGE, str(error)
     except (TargetError, OSError) as error:
         status, message = ExitStatus.TARGET, str(error)

@@ -2,8 +2,8 @@
 """The report: what an audit found, as frozen dataclasses.
 
 docs/report.rst describes the JSON form, schema/ holds its JSON Schema. Numbers
-of pages and pfns are integers; kernel addresses are integers here and strings
-("0xffff...") in JSON, whose readers may know no integers of 64 bits.
+of pages and pfns are integers. Addresses are strings ("0xffff...") in JSON, whose
+readers may know no integers of 64 bits.
 """
 
 from __future__ import annotations
@@ -64,20 +64,20 @@ class Crash:
     task: Optional[str]
     #: Seconds since boot.
     time: Optional[float]
-    #: Addresses.
-    rip: Optional[int]
-    cr2: Optional[int]
+    #: Addresses, as JSON has them.
+    rip: Optional[str]
+    cr2: Optional[str]
     #: Pages whose struct page the crash touched: each has "pfn", and what is
     #: known of where it lies.
-    pages: Tuple[Mapping[str, Any], ...] = ()
+    pages: Sequence[Mapping[str, Any]] = ()
 
     def to_json(self) -> "dict[str, Any]":
         return {
             "panic": self.panic,
             "task": self.task,
             "time": self.time,
-            "rip": hex_address(self.rip),
-            "cr2": hex_address(self.cr2),
+            "rip": self.rip,
+            "cr2": self.cr2,
             "pages": [dict(page) for page in self.pages],
         }
 
@@ -136,9 +136,7 @@ class Memory:
             "sections_online": self.sections_online,
             "pages": self.pages,
             "zones": [dict(zone) for zone in self.zones],
-            "pgmaps": [
-                {**pgmap, "address": hex_address(pgmap["address"])} for pgmap in self.pgmaps
-            ],
+            "pgmaps": [dict(pgmap) for pgmap in self.pgmaps],
         }
 
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple
 
 from drgn_contrib import _pageaudit, report, target
+from drgn_contrib.target import vmcoreinfo_value
 from drgn_contrib.version import VERSION
 
 if TYPE_CHECKING:
@@ -78,26 +78,21 @@ def tool() -> report.Tool:
 def describe(opened: target.OpenedTarget) -> report.Target:
     """The target as the report has it."""
     info = opened.source.info
-    kernel = opened.kernel.target()
+    numbers = opened.kernel.numbers()
     crash = opened.kernel.crash()
     return report.Target(
         path=opened.path,
         format=info["format_name"],
         live=info["live"],
-        release=kernel["release"],
-        build_id=kernel["build_id"],
-        arch=kernel["arch"],
-        page_size=kernel["page_size"],
+        release=vmcoreinfo_value(info["vmcoreinfo"], "OSRELEASE") or "unknown",
+        build_id=vmcoreinfo_value(info["vmcoreinfo"], "BUILD-ID"),
+        arch=numbers["arch"],
+        page_size=numbers["page_size"],
         dump_level=info["dump_level"],
         complete=info["complete"],
-        crash=_crash(crash) if crash else None,
-        types_from=kernel["types_from"],
+        crash=report.Crash(**crash) if crash else None,
+        types_from=opened.layout.types_from,
     )
-
-
-def _crash(crash: Mapping[str, Any]) -> report.Crash:
-    known = {f.name: crash[f.name] for f in fields(report.Crash) if f.name != "pages"}
-    return report.Crash(**known, pages=tuple(crash["pages"]))
 
 
 def _memory(memory: Mapping[str, Any]) -> report.Memory:
@@ -129,7 +124,7 @@ def _finding(
         severity=found["severity"],
         pfn=found["pfn"],
         pfn_end=found["pfn_end"],
-        page_address=found["page"],
+        page_address=None if found["page"] is None else int(found["page"], 16),
         summary=found["summary"],
         evidence=evidence,
         _prog=prog,

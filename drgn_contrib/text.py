@@ -176,7 +176,7 @@ def _crash_lines(crash: Crash) -> Iterator[str]:
     yield from heading("Crash")
     when = "" if crash.time is None else f" at {crash.time:.6f} s"
     yield from wrap((crash.panic or "the kernel died") + when, "  ")
-    about = {"task": crash.task, "rip": hex_address(crash.rip), "cr2": hex_address(crash.cr2)}
+    about = {"task": crash.task, "rip": crash.rip, "cr2": crash.cr2}
     yield from pairs({key: item for key, item in about.items() if item is not None}, 2)
     for page in crash.pages:
         yield from wrap(f"It touched the struct page of pfn {page['pfn']:#x}:", "  ")
@@ -317,7 +317,7 @@ def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
     if memory["pgmaps"]:
         yield from heading("Device memory (dev_pagemap)")
     for pgmap in memory["pgmaps"]:
-        yield from wrap(f"{pgmap['type']} at {hex_address(pgmap['address'])}", "  ")
+        yield from wrap(f"{pgmap['type']} at {pgmap['address']}", "  ")
         for pfn, pfn_end in pgmap["ranges"]:
             yield from wrap(pfn_range(pfn, pfn_end), "    ", "      ")
         if pgmap["altmap"]:

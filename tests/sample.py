@@ -41,7 +41,7 @@ AUDIT: "dict[str, Any]" = {
             "severity": "info",
             "pfn": 0x28000,
             "pfn_end": 0x30000,
-            "page": PAGE + 0x1000,
+            "page": f"{PAGE + 0x1000:#x}",
             "summary": "pfn_to_online_page() gives a page for device memory",
             "evidence": {"section": 5},
         },
@@ -50,7 +50,7 @@ AUDIT: "dict[str, Any]" = {
             "severity": "bug",
             "pfn": 0x1200,
             "pfn_end": 0x1400,
-            "page": PAGE,
+            "page": f"{PAGE:#x}",
             "summary": "512 pages (2 MiB) with no reference are on no free list and nothing "
             "else accounts for them",
             "evidence": {
@@ -104,7 +104,7 @@ MEMORY: "dict[str, Any]" = {
                 "alloc": 384,
                 "end_pfn": 0x2E000,
             },
-            "address": 0xFFFF888003A40010,
+            "address": "0xffff888003a40010",
         }
     ],
     "blocks": [
@@ -119,7 +119,6 @@ MEMORY: "dict[str, Any]" = {
         {"pfn": 0x20000, "pfn_end": 0x28000, "state": "online"},
         {"pfn": 0x28000, "pfn_end": 0x2E000, "state": "device"},
     ],
-    "unread": [],
 }
 
 #: What Kernel.log() returns: a dump's strings may hold anything.
@@ -137,17 +136,9 @@ CRASH: "dict[str, Any]" = {
     "panic": "Oops: 0000 [#1] SMP",
     "task": "kcompactd0 (pid 31)",
     "time": 13.75,
-    "rip": 0xFFFFFFFF812A3B40,
-    "cr2": PAGE,
+    "rip": "0xffffffff812a3b40",
+    "cr2": f"{PAGE:#x}",
     "pages": [{"pfn": 0x1200, "via": "cr2", "section": 0, "state": "online"}],
-}
-
-TARGET: "dict[str, Any]" = {
-    "release": "6.12.9-test",
-    "arch": "x86_64",
-    "page_size": 4096,
-    "build_id": "8a55a05d35a15fe072cfd7e22593672daae112af",
-    "types_from": "btf",
 }
 
 
@@ -159,14 +150,21 @@ class FakeSource:
         "live": False,
         "dump_level": 31,
         "complete": False,
+        "vmcoreinfo": b"OSRELEASE=6.12.9-test\nBUILD-ID=8a55a05d35a15fe072cfd7e22593672daae112af\n",
     }
+
+
+class FakeLayout:
+    """As much of a Layout as a report is made of."""
+
+    types_from = "btf"
 
 
 class FakeKernel:
     """As much of a Kernel as a report is made of."""
 
-    def target(self) -> "dict[str, Any]":
-        return TARGET
+    def numbers(self) -> "dict[str, Any]":
+        return {"arch": "x86_64", "page_size": 4096}
 
     def crash(self) -> "Optional[dict[str, Any]]":
         return CRASH

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import jsonschema
 import pytest
-from sample import AUDIT, LOG, MEMORY, PAGE, TOOL, FakeKernel, FakeSource
+from sample import AUDIT, LOG, MEMORY, PAGE, TOOL, FakeKernel, FakeLayout, FakeSource
 
 from drgn_contrib import report, run, text
 from drgn_contrib.target import OpenedTarget
@@ -23,7 +23,11 @@ GOLDEN = Path(__file__).resolve().parent / "golden"
 @pytest.fixture(scope="module")
 def sample() -> report.Report:
     opened = SimpleNamespace(
-        path="dumps/vmcore.kdump", source=FakeSource(), kernel=FakeKernel(), prog=None
+        path="dumps/vmcore.kdump",
+        source=FakeSource(),
+        layout=FakeLayout(),
+        kernel=FakeKernel(),
+        prog=None,
     )
     made = run.run(cast(OpenedTarget, opened))
     return dataclasses.replace(made, tool=TOOL)
