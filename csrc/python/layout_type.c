@@ -113,8 +113,8 @@ static PyObject *layout_from_dwarf(PyObject *self, PyObject *args,
 	struct pa_layout_object *object = NULL;
 	pa_auto_free const char **paths = pa_paths_from_python(list, &held);
 
-	if (paths && (cache == Py_None ||
-		      PyUnicode_FSConverter(cache, &cache_bytes)))
+	if (paths &&
+	    (cache == Py_None || PyUnicode_FSConverter(cache, &cache_bytes)))
 		object = layout_alloc(type);
 	if (!object) {
 		Py_XDECREF(held);
@@ -126,12 +126,12 @@ static PyObject *layout_from_dwarf(PyObject *self, PyObject *args,
 					      NULL;
 	struct pa_error *err;
 
-	Py_BEGIN_ALLOW_THREADS
-	err = load_dwarf(source, paths, (size_t)PyTuple_GET_SIZE(held),
-			 cache_dir, object->layout);
+	Py_BEGIN_ALLOW_THREADS err = load_dwarf(source, paths,
+						(size_t)PyTuple_GET_SIZE(held),
+						cache_dir, object->layout);
 	Py_END_ALLOW_THREADS
 
-	Py_DECREF(held);
+		Py_DECREF(held);
 	Py_XDECREF(cache_bytes);
 	return layout_finish(object, err);
 }
@@ -165,10 +165,8 @@ static PyObject *layout_from_btf(PyObject *self, PyObject *source_object)
 
 	if (!object)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	err = load_btf(source, object);
-	Py_END_ALLOW_THREADS
-	return layout_finish(object, err);
+	Py_BEGIN_ALLOW_THREADS err = load_btf(source, object);
+	Py_END_ALLOW_THREADS return layout_finish(object, err);
 }
 
 /* Without the GIL. */
@@ -205,8 +203,8 @@ static PyObject *layout_from_btf_data(PyObject *self, PyObject *args)
 	struct pa_error *err = NULL;
 
 	if (object) {
-		Py_BEGIN_ALLOW_THREADS
-		err = load_btf_data(&base, &split, object->layout);
+		Py_BEGIN_ALLOW_THREADS err =
+			load_btf_data(&base, &split, object->layout);
 		Py_END_ALLOW_THREADS
 	}
 	PyBuffer_Release(&base);
@@ -256,16 +254,15 @@ static bool append_member(PyObject *list, const struct pa_layout *layout,
 	PyObject *dict = entry("member", pa_member_name(id, name), row->need,
 			       row->note, member->known);
 
-	return append(list, dict,
-		      set_unsigned(dict, "offset", member->offset) &&
-			      set_unsigned(dict, "size", member->size) &&
-			      set_unsigned(dict, "length", member->length) &&
-			      set_unsigned(dict, "element_size",
-					   member->element_size) &&
-			      set_unsigned(dict, "bit_size",
-					   member->bit_size) &&
-			      set_unsigned(dict, "bit_offset",
-					   member->bit_offset));
+	return append(
+		list, dict,
+		set_unsigned(dict, "offset", member->offset) &&
+			set_unsigned(dict, "size", member->size) &&
+			set_unsigned(dict, "length", member->length) &&
+			set_unsigned(dict, "element_size",
+				     member->element_size) &&
+			set_unsigned(dict, "bit_size", member->bit_size) &&
+			set_unsigned(dict, "bit_offset", member->bit_offset));
 }
 
 static bool append_entries(PyObject *list, const struct pa_layout *layout)
@@ -292,8 +289,7 @@ static bool append_entries(PyObject *list, const struct pa_layout *layout)
 
 		if (!append(list, dict,
 			    set_number(dict, "value",
-				       PyLong_FromLongLong(
-					       enumerator->value))))
+				       PyLong_FromLongLong(enumerator->value))))
 			return false;
 	}
 	for (int i = 0; i < PA_NR_SYMBOLS; i++) {
@@ -313,8 +309,8 @@ static PyObject *layout_entries(PyObject *self, PyObject *Py_UNUSED(args))
 {
 	PyObject *list = PyList_New(0);
 
-	if (list && !append_entries(list,
-				    ((struct pa_layout_object *)self)->layout))
+	if (list &&
+	    !append_entries(list, ((struct pa_layout_object *)self)->layout))
 		Py_CLEAR(list);
 	return list;
 }
@@ -376,7 +372,8 @@ static PyMethodDef layout_methods[] = {
 };
 
 static PyGetSetDef layout_getset[] = {
-	{ "types_from", layout_types_from, NULL, "\"dwarf\" or \"btf\".", NULL },
+	{ "types_from", layout_types_from, NULL, "\"dwarf\" or \"btf\".",
+	  NULL },
 	{ NULL },
 };
 

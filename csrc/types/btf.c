@@ -40,11 +40,11 @@ struct kind_size {
 };
 
 static const struct kind_size kind_sizes[BTF_NR_KINDS] = {
-	[BTF_KIND_INT] = { 4, 0 },	   [BTF_KIND_ARRAY] = { 12, 0 },
-	[BTF_KIND_STRUCT] = { 0, 12 },	   [BTF_KIND_UNION] = { 0, 12 },
-	[BTF_KIND_ENUM] = { 0, 8 },	   [BTF_KIND_FUNC_PROTO] = { 0, 8 },
-	[BTF_KIND_VAR] = { 4, 0 },	   [BTF_KIND_DATASEC] = { 0, 12 },
-	[BTF_KIND_DECL_TAG] = { 4, 0 },	   [BTF_KIND_ENUM64] = { 0, 12 },
+	[BTF_KIND_INT] = { 4, 0 },	[BTF_KIND_ARRAY] = { 12, 0 },
+	[BTF_KIND_STRUCT] = { 0, 12 },	[BTF_KIND_UNION] = { 0, 12 },
+	[BTF_KIND_ENUM] = { 0, 8 },	[BTF_KIND_FUNC_PROTO] = { 0, 8 },
+	[BTF_KIND_VAR] = { 4, 0 },	[BTF_KIND_DATASEC] = { 0, 12 },
+	[BTF_KIND_DECL_TAG] = { 4, 0 }, [BTF_KIND_ENUM64] = { 0, 12 },
 };
 
 /* sizeof(struct btf_type): name, info, size or type. */
@@ -167,8 +167,8 @@ static struct pa_error *index_types(struct pa_btf *btf)
 			capacity = capacity ? 2 * capacity :
 					      btf->types_length / 24 + 16;
 
-			uint32_t *grown = realloc(
-				btf->offsets, capacity * sizeof(*grown));
+			uint32_t *grown = realloc(btf->offsets,
+						  capacity * sizeof(*grown));
 
 			if (!grown)
 				return &pa_error_no_memory;
@@ -203,8 +203,9 @@ struct pa_error *pa_btf_create(const uint8_t *data, size_t length,
 
 	if (length < header_min || pa_load_u16(data) != BTF_MAGIC ||
 	    data[2] != BTF_VERSION)
-		return pa_error_create(PA_ERROR_FORMAT,
-				       "there is no BTF where the kernel's should be");
+		return pa_error_create(
+			PA_ERROR_FORMAT,
+			"there is no BTF where the kernel's should be");
 
 	pa_auto_btf struct pa_btf *btf = calloc(1, sizeof(*btf));
 	uint32_t header_length = pa_load_u32(data + 4);

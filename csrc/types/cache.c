@@ -16,8 +16,8 @@
 /* All of the file is 64-bit words: these, then the entries. */
 enum { WORD_MAGIC, WORD_TABLE, WORD_CHECKSUM, NR_HEADER_WORDS };
 
-#define NR_WORDS                                                      \
-	(NR_HEADER_WORDS + 2 * PA_NR_TYPES + 7 * PA_NR_MEMBERS +      \
+#define NR_WORDS                                                 \
+	(NR_HEADER_WORDS + 2 * PA_NR_TYPES + 7 * PA_NR_MEMBERS + \
 	 2 * PA_NR_ENUMERATORS + 2 * PA_NR_SYMBOLS)
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
@@ -203,8 +203,8 @@ static bool write_all(int fd, const void *buffer, size_t length)
 
 bool pa_cache_load(const char *path, struct pa_layout *ret)
 {
-	pa_auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
-					       O_NONBLOCK);
+	pa_auto_fd int fd =
+		open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	pa_auto_free uint64_t *words = malloc(NR_WORDS * sizeof(*words));
 	pa_auto_free struct pa_layout *layout = calloc(1, sizeof(*layout));
 	struct stat st;

@@ -189,8 +189,7 @@ static bool member_bits(const struct pa_graph *graph, Dwarf_Die *die,
 		} while (info.kind == PA_NODE_ALIAS);
 		unit = info.size;
 	}
-	if (unit > 16 || bits > 8 * unit ||
-	    ret->bit_size > 8 * unit - bits)
+	if (unit > 16 || bits > 8 * unit || ret->bit_size > 8 * unit - bits)
 		return false;
 	ret->bit_offset += 8 * unit - bits - ret->bit_size;
 	return true;
@@ -207,8 +206,7 @@ static bool dwarf_node_member(const struct pa_graph *graph,
 	for (; !status; status = dwarf_siblingof(&die, &die)) {
 		Dwarf_Die type;
 
-		if (dwarf_tag(&die) != DW_TAG_member ||
-		    !die_type(&die, &type))
+		if (dwarf_tag(&die) != DW_TAG_member || !die_type(&die, &type))
 			continue;
 		ret->name = die_name(&die);
 		ret->type = die_node(&type);
@@ -280,8 +278,7 @@ static void fill_type(struct fill *fill, Dwarf_Die *die, int tag)
 
 	struct pa_node node = die_node(die);
 
-	pa_graph_fill_type(&fill->graph, &node, fill->wanted, id,
-			   fill->layout);
+	pa_graph_fill_type(&fill->graph, &node, fill->wanted, id, fill->layout);
 }
 
 static void fill_enumerators(struct fill *fill, Dwarf_Die *enumeration)
@@ -377,12 +374,11 @@ static void cleanup_dwarf(Dwarf **dwarf)
 static struct pa_error *fill_from_vmlinux(struct fill *fill,
 					  const struct pa_elf_file *file)
 {
-	pa_cleanup(cleanup_dwarf) Dwarf *dwarf =
-		dwarf_begin_elf(file->elf, DWARF_C_READ, NULL);
+	pa_cleanup(cleanup_dwarf)
+		Dwarf *dwarf = dwarf_begin_elf(file->elf, DWARF_C_READ, NULL);
 	Dwarf_CU *cu = NULL;
 
-	if (!dwarf ||
-	    dwarf_get_units(dwarf, NULL, &cu, NULL, NULL, NULL, NULL))
+	if (!dwarf || dwarf_get_units(dwarf, NULL, &cu, NULL, NULL, NULL, NULL))
 		return pa_error_create(
 			PA_ERROR_MISSING,
 			"%s has no debug information (DWARF); the vmlinux of the kernel's debug package is needed",
@@ -447,8 +443,8 @@ static struct pa_error *fill_from_module(struct fill *fill, const char *path)
 	return fill_from(fill, dwarf, path);
 }
 
-struct pa_error *pa_layout_from_dwarf(const char *const *paths,
-				      size_t nr_paths, uint64_t kaslr_offset,
+struct pa_error *pa_layout_from_dwarf(const char *const *paths, size_t nr_paths,
+				      uint64_t kaslr_offset,
 				      const char *cache_dir,
 				      struct pa_layout *ret)
 {

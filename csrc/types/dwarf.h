@@ -22,8 +22,8 @@
  * Does not ask whether the file is the dumped kernel's (pa_elf_build_id()
  * tells), nor whether the layout is complete (pa_layout_check() does).
  */
-struct pa_error *pa_layout_from_dwarf(const char *const *paths,
-				      size_t nr_paths, uint64_t kaslr_offset,
+struct pa_error *pa_layout_from_dwarf(const char *const *paths, size_t nr_paths,
+				      uint64_t kaslr_offset,
 				      const char *cache_dir,
 				      struct pa_layout *ret);
 

@@ -26,9 +26,9 @@ static struct pa_error *not_elf(int fd, const char *path)
 			PA_ERROR_UNSUPPORTED,
 			"%s is a compressed kernel image (vmlinuz) without debug information; the vmlinux of the kernel's debug package is needed",
 			path);
-	return pa_error_create(PA_ERROR_FORMAT,
-			       "%s is not an ELF file, so it can't be a vmlinux",
-			       path);
+	return pa_error_create(
+		PA_ERROR_FORMAT,
+		"%s is not an ELF file, so it can't be a vmlinux", path);
 }
 
 static struct pa_error *check_header(Elf *elf, const char *path)
@@ -49,9 +49,9 @@ static struct pa_error *check_header(Elf *elf, const char *path)
 	case ET_DYN:
 		return NULL;
 	case ET_CORE:
-		return pa_error_create(
-			PA_ERROR_UNSUPPORTED,
-			"%s is a core dump, not a vmlinux", path);
+		return pa_error_create(PA_ERROR_UNSUPPORTED,
+				       "%s is a core dump, not a vmlinux",
+				       path);
 	case ET_REL:
 		return pa_error_create(
 			PA_ERROR_UNSUPPORTED,
@@ -171,8 +171,9 @@ struct pa_error *pa_elf_file_symbols(const struct pa_elf_file *file,
 
 		const char *name =
 			elf_strptr(file->elf, table.names, sym.st_name);
-		int id = name ? pa_wanted_find(wanted, PA_WANTED_SYMBOLS, name) :
-				-1;
+		int id =
+			name ? pa_wanted_find(wanted, PA_WANTED_SYMBOLS, name) :
+			       -1;
 
 		if (id < 0)
 			continue;

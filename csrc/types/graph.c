@@ -92,9 +92,8 @@ static bool find_name(struct search *search, const struct pa_node *record,
 	struct pa_node iterator = *record;
 	struct pa_node_member member;
 
-	for (bool first = true;
-	     search->graph->ops->member(search->graph, &iterator, first,
-					&member);
+	for (bool first = true; search->graph->ops->member(
+		     search->graph, &iterator, first, &member);
 	     first = false) {
 		if (++search->visits > MAX_VISITS)
 			return false;

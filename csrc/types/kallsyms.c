@@ -101,8 +101,9 @@ static size_t expand(const struct pa_kallsyms *kallsyms, uint32_t at,
 
 static struct pa_error *damaged(void)
 {
-	return pa_error_create(PA_ERROR_FORMAT,
-			       "the kernel's symbol table (kallsyms) is damaged");
+	return pa_error_create(
+		PA_ERROR_FORMAT,
+		"the kernel's symbol table (kallsyms) is damaged");
 }
 
 static struct pa_error *load_tokens(const struct pa_kallsyms_tables *tables,
@@ -204,8 +205,7 @@ struct pa_error *pa_kallsyms_create(const struct pa_kallsyms_tables *tables,
 	size_t names_length = pa_kallsyms_names_length(
 		tables->names, tables->names_length, tables->nr_symbols);
 
-	if (!tables->nr_symbols || !names_length ||
-	    names_length > UINT32_MAX ||
+	if (!tables->nr_symbols || !names_length || names_length > UINT32_MAX ||
 	    tables->offsets_length / entry < tables->nr_symbols)
 		return damaged();
 
@@ -232,8 +232,8 @@ struct pa_error *pa_kallsyms_create(const struct pa_kallsyms_tables *tables,
 
 	for (uint32_t i = 0; i < kallsyms->nr; i++) {
 		size_t length = 0;
-		size_t bytes = name_header(kallsyms->names, names_length, at,
-					   &length);
+		size_t bytes =
+			name_header(kallsyms->names, names_length, at, &length);
 
 		kallsyms->symbols[i].name = (uint32_t)at;
 		at += bytes + length;
@@ -259,8 +259,8 @@ uint32_t pa_kallsyms_count(const struct pa_kallsyms *kallsyms)
 	return kallsyms->nr;
 }
 
-bool pa_kallsyms_find_name(const struct pa_kallsyms *kallsyms,
-			   const char *name, uint64_t *ret)
+bool pa_kallsyms_find_name(const struct pa_kallsyms *kallsyms, const char *name,
+			   uint64_t *ret)
 {
 	char buffer[EXPANDED_MAX];
 
@@ -328,8 +328,7 @@ void pa_kallsyms_fill(const struct pa_kallsyms *kallsyms,
 		if (id < 0)
 			continue;
 		/* As nm has it: small letters for local symbols. */
-		pa_layout_offer_symbol(layout, id,
-				       kallsyms->symbols[i].address,
+		pa_layout_offer_symbol(layout, id, kallsyms->symbols[i].address,
 				       isupper((unsigned char)buffer[0]),
 				       &global[id]);
 	}

@@ -71,8 +71,8 @@ size_t pa_kallsyms_names_length(const uint8_t *names, size_t length,
 uint32_t pa_kallsyms_count(const struct pa_kallsyms *kallsyms);
 
 /* Run-time address of a symbol by its exact name; false if there is none. */
-bool pa_kallsyms_find_name(const struct pa_kallsyms *kallsyms,
-			   const char *name, uint64_t *ret);
+bool pa_kallsyms_find_name(const struct pa_kallsyms *kallsyms, const char *name,
+			   uint64_t *ret);
 
 /* As KSYM_NAME_LEN of newer kernels. */
 #define PA_SYMBOL_NAME_MAX 512
@@ -91,7 +91,6 @@ bool pa_kallsyms_find_address(const struct pa_kallsyms *kallsyms,
 
 /* Fills the symbols that the table wants. */
 void pa_kallsyms_fill(const struct pa_kallsyms *kallsyms,
-		      const struct pa_wanted *wanted,
-		      struct pa_layout *layout);
+		      const struct pa_wanted *wanted, struct pa_layout *layout);
 
 #endif

@@ -31,7 +31,8 @@ const char *const pa_symbol_names[PA_NR_SYMBOLS] = {
 };
 
 const struct pa_type_row pa_type_rows[PA_NR_TYPES] = {
-#define PA_TYPE(id, kind, need, note) { #id, PA_KIND_##kind, PA_NEED_##need, note },
+#define PA_TYPE(id, kind, need, note) \
+	{ #id, PA_KIND_##kind, PA_NEED_##need, note },
 #include "types/table.def"
 };
 

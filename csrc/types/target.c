@@ -180,8 +180,8 @@ struct pa_error *pa_kallsyms_from_target(struct pa_reader *reader,
 	if (!err)
 		err = find_tables(info->vmcoreinfo, &at);
 	if (!err)
-		err = pa_image_read(&image, reader, at.num_syms,
-				    sizeof(number), number);
+		err = pa_image_read(&image, reader, at.num_syms, sizeof(number),
+				    number);
 	if (err)
 		return err;
 	tables.nr_symbols = pa_load_u32(number);
@@ -247,8 +247,7 @@ struct pa_error *pa_target_btf(struct pa_reader *reader,
 
 	if (err)
 		return err;
-	if (!PA_HAS_SYM(layout, __start_BTF) ||
-	    !PA_HAS_SYM(layout, __stop_BTF))
+	if (!PA_HAS_SYM(layout, __start_BTF) || !PA_HAS_SYM(layout, __stop_BTF))
 		return pa_error_create(
 			PA_ERROR_MISSING,
 			"the kernel was built without type information of its own (CONFIG_DEBUG_INFO_BTF)");
@@ -369,8 +368,7 @@ static int printed(const char *text)
 	return (int)strcspn(text, "\n");
 }
 
-static struct pa_error *check_banner(struct pa_reader *reader,
-				     const char *path)
+static struct pa_error *check_banner(struct pa_reader *reader, const char *path)
 {
 	const struct pa_source_info *info = &reader->source->info;
 	pa_auto_free char *ours = NULL;
@@ -385,8 +383,8 @@ static struct pa_error *check_banner(struct pa_reader *reader,
 		return NULL;
 	}
 
-	pa_auto_free char *theirs = dumped_banner(
-		reader, address + pa_target_kaslr_offset(info));
+	pa_auto_free char *theirs =
+		dumped_banner(reader, address + pa_target_kaslr_offset(info));
 
 	if (theirs && !strncmp(theirs, "Linux version ", 14)) {
 		if (!strncmp(ours, theirs, strlen(theirs)))

@@ -143,9 +143,8 @@ int pa_wanted_find(const struct pa_wanted *wanted, enum pa_wanted_space space,
 	return space_find(&wanted->spaces[space], hash, name, length);
 }
 
-int pa_wanted_find_n(const struct pa_wanted *wanted,
-		     enum pa_wanted_space space, const char *name,
-		     size_t length)
+int pa_wanted_find_n(const struct pa_wanted *wanted, enum pa_wanted_space space,
+		     const char *name, size_t length)
 {
 	/* Names come from a dump: one with a NUL inside matches nothing. */
 	if (memchr(name, '\0', length))
@@ -154,8 +153,7 @@ int pa_wanted_find_n(const struct pa_wanted *wanted,
 			  name, length);
 }
 
-int pa_wanted_first_member(const struct pa_wanted *wanted,
-			   enum pa_type_id type)
+int pa_wanted_first_member(const struct pa_wanted *wanted, enum pa_type_id type)
 {
 	return wanted->first_member[type];
 }
@@ -171,9 +169,9 @@ void pa_layout_offer_symbol(struct pa_layout *layout, enum pa_symbol_id id,
 {
 	struct pa_symbol *symbol = &layout->symbols[id];
 
-	if (symbol->known && (is_global < *global ||
-			      (is_global == *global &&
-			       address >= symbol->address)))
+	if (symbol->known &&
+	    (is_global < *global ||
+	     (is_global == *global && address >= symbol->address)))
 		return;
 	*symbol = (struct pa_symbol){ .known = true, .address = address };
 	*global = is_global;
