@@ -18,7 +18,7 @@ EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 PHDR = struct.Struct("<IIQQQQQQ")
 
 # What is all zero in units of this is left a hole.
-HOLE_BYTES = 64 * 1024
+HOLE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ class Recipe:
     extra: Callable[[Kernel], dict[str, bytes]] = lambda kernel: {}
 
 
-def _memory(_: Kernel) -> list[str]:
+def _memory(_: Kernel, hugepages: int = 8) -> list[str]:
     """Every kind of ordinary memory."""
     return [
-        "hugepages 8",
+        f"hugepages {hugepages}",
         "guest anon 32",
         "guest thp 64",
         "guest forks 4 8",
@@ -79,12 +79,14 @@ def _hotplug(_: Kernel) -> list[str]:
     ]
 
 
-# Ranges that share sections (of 128 MiB) with RAM at one end, the other, or both.
-PMEM_CMDLINE = "memmap=96M!160M memmap=96M!416M memmap=126M!578M memmap=64M!832M memmap=64M!960M"
+# Ranges that share sections (of 128 MiB) with RAM at one end, the other, or both. Not more
+# than four: KASLR knows of no more, and may put the kernel into a fifth.
+PMEM_CMDLINE = "memmap=96M!160M memmap=96M!416M memmap=126M!578M memmap=64M!832M"
+PMEM_MODULES = ("nd_e820", "nd_pmem", "device_dax", "dax_pmem")
 
 
 def _pmem(_: Kernel) -> list[str]:
-    """fsdax and devdax, memmap in RAM and in the device, one namespace gone again."""
+    """fsdax with its memmap in RAM and in the device, devdax, one namespace gone again."""
     return [
         "pmem",
         "ext4_dax /dev/pmem0",
@@ -92,10 +94,26 @@ def _pmem(_: Kernel) -> list[str]:
         "namespace 1 fsdax pmem",
         "namespace 2 devdax pmem",
         "guest map /dev/dax2.0 8",
-        "namespace 3 devdax ram",
-        "guest map /dev/dax3.0 4",
-        "namespace 4 fsdax pmem",
-        "no_namespace pfn4.0",
+        "namespace 3 fsdax pmem",
+        "no_namespace pfn3.0",
+    ]
+
+
+def _pmem2(_: Kernel) -> list[str]:
+    """The other way round: files over an altmap, devdax with its memmap in RAM, one redone."""
+    return [
+        "pmem",
+        "namespace 0 fsdax pmem",
+        "ext4_dax /dev/pmem0",
+        "guest map /mnt/dax/file 8",
+        "namespace 1 devdax ram",
+        "guest map /dev/dax1.0 8",
+        "namespace 2 fsdax ram",
+        "no_namespace pfn2.0",
+        "namespace 2 devdax pmem",
+        "guest map /dev/dax2.0 4",
+        "namespace 3 devdax pmem",
+        "no_namespace dax3.0",
     ]
 
 
@@ -122,7 +140,7 @@ def _poison(kernel: Kernel) -> list[str]:
 
 
 def _full(kernel: Kernel) -> list[str]:
-    return _pmem(kernel) + _files(kernel) + _hotplug(kernel) + _memory(kernel) + _poison(kernel)
+    return _pmem(kernel) + _files(kernel) + _hotplug(kernel) + _memory(kernel, 16) + _poison(kernel)
 
 
 HOTPLUG = Hardware(memory_mib=1536, slots=4, max_mib=4096)
@@ -160,12 +178,20 @@ RECIPES: dict[str, Recipe] = {
             lambda kernel: _pmem(kernel) + _memory(kernel) + END,
             hardware=Hardware(memory_mib=1280),
             cmdline=PMEM_CMDLINE,
-            modules=("nd_e820", "nd_pmem", "device_dax", "dax_pmem"),
+            modules=PMEM_MODULES,
+        ),
+        Recipe(
+            "pmem2",
+            "device memory in the other combinations, one namespace redone with another mode",
+            lambda kernel: _pmem2(kernel) + _memory(kernel) + END,
+            hardware=Hardware(memory_mib=1280),
+            cmdline=PMEM_CMDLINE,
+            modules=PMEM_MODULES,
         ),
         Recipe(
             "poison",
             "soft and hard memory errors on every kind of page, handled rightly",
-            lambda kernel: ["hugepages 12"] + _poison(kernel) + _memory(kernel) + END,
+            lambda kernel: ["hugepages 12"] + _poison(kernel) + _memory(kernel, 16) + END,
             modules=("hwpoison_inject",),
             applies=_has_memory_failure,
         ),
@@ -189,6 +215,43 @@ RECIPES: dict[str, Recipe] = {
             ],
             cmdline="hugetlb_free_vmemmap=on",
             applies=lambda kernel: _has_hvo(kernel) and _has_memory_failure(kernel),
+        ),
+        Recipe(
+            "full",
+            "everything at once: files, swap, hot-plug, device memory, memory errors",
+            lambda kernel: _full(kernel) + END,
+            hardware=Hardware(memory_mib=2048, slots=4, max_mib=4096),
+            cmdline=PMEM_CMDLINE + " " + MOVABLE_CMDLINE,
+            modules=(*PMEM_MODULES, "hwpoison_inject", "zram", "lzo_rle", "loop"),
+        ),
+        Recipe(
+            "large",
+            "32 GiB, sparse: for measuring",
+            lambda kernel: [
+                "hugepages 64",
+                "guest anon 64",
+                "guest thp 256",
+                "guest forks 8 32",
+                "guest shmem 64",
+                "thp_shmem 32",
+                "guest file /tmp/file 64",
+                "guest hugetlb 8",
+                "guest pipes 8",
+                "guest uring 16",
+                *END,
+            ],
+            hardware=Hardware(memory_mib=32 * 1024),
+            truth_pages=False,
+        ),
+        Recipe(
+            "blocks",
+            "memory blocks of many sections, some of them absent, some offline",
+            lambda kernel: ["offline_some 2", "online ${some##* }"] + _memory(kernel) + END,
+            # From 64 GiB on, and not under a hypervisor, blocks are as large as can be;
+            # RAM that ends within one, and the hole below 4 GiB, leave sections out.
+            hardware=Hardware(memory_mib=65 * 1024 + 384, cpu="Haswell,-hypervisor"),
+            cmdline="movablecore=24G",
+            truth_pages=False,
         ),
         Recipe(
             "memmap-on-memory",

@@ -35,7 +35,10 @@ uint64_t pfn_of(const void *address);
 /* Private anonymous memory, aligned to 2 MiB. */
 void *map_anon(size_t size_bytes);
 
-/* Write a word that differs from page to page into each. */
+/*
+ * Write a word into each page: zero, so that the dump stays sparse, but for one
+ * page in 32, which gets its own address.
+ */
 void touch(void *address, size_t size_bytes);
 
 void read_whole(int fd, void *buffer, size_t size);

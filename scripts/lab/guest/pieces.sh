@@ -169,7 +169,9 @@ namespace() {
 no_namespace() {
 	driver=nd_pmem
 	case $1 in dax*) driver=dax_pmem ;; esac
-	echo $1 >$ND/drivers/$driver/unbind
+	echo $1 >$ND/drivers/$driver/unbind || return 1
+	# The namespace is free for another mode.
+	echo >$ND/devices/$1/namespace
 	event "no_namespace device=$1"
 }
 
