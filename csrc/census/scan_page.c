@@ -330,11 +330,11 @@ static struct pa_error *scan_links(struct pa_scanner *s, uint64_t pfn,
 	 * The pages of a hole before or behind a zone's memory are reserved
 	 * and linked to it, without the zone spanning them
 	 * (init_unavailable_range() in mm/mm_init.c). Those that memblock has
-	 * reserved where there is no memory (firmware tables) get the number
+	 * reserved where no zone is at boot (firmware tables) get the number
 	 * behind the last zone's (init_reserved_page()).
 	 */
 	if (flags & f->flag.reserved ?
-		    *known_ret || !pa_zones_span(&s->kernel->zones, pfn) :
+		    *known_ret || pa_page_zone(f, flags) == f->nr_zones :
 		    *known_ret && pa_zone_spans(s->zone, pfn))
 		return NULL;
 	return pa_scan_anomaly(s, PA_ANOMALY_LINKS, pfn, flags, 0, 0);

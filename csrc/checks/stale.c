@@ -84,6 +84,10 @@ static void check_hint(struct pa_check_context *c, const struct pa_zone *zone,
 
 	if (!pfn || pfn == PA_NO_PFN || !pa_zone_spans(zone, pfn))
 		return;
+	/* Where __reset_isolation_suitable() puts it, memory or not. */
+	if (pfn == pa_align_down(zone->start_pfn + zone->spanned - 1,
+				 PA_BIT(c->kernel->zones.pageblock_order)))
+		return;
 
 	enum pa_target target = targets[pa_pfn_state(c->kernel, pfn)];
 

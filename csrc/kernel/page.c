@@ -112,6 +112,7 @@ static struct pa_error *init_links(const struct pa_layout *layout,
 	/* ZONES_SHIFT: 1 for 2 zones, 2 for 3 or 4, 3 for 5 to 8. */
 	while (PA_BIT(zone_bits) < nr_zones)
 		zone_bits++;
+	f->nr_zones = nr_zones;
 	f->node_shift = 64 - node_bits;
 	f->node_mask = PA_MASK(node_bits);
 	if (!node_bits)

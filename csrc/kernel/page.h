@@ -79,6 +79,8 @@ struct pa_page_format {
 	uint64_t node_mask, zone_mask, lru_gen_mask;
 	/* Node and zone bits in place: what never changes while in a zone. */
 	uint64_t link_mask;
+	/* MAX_NR_ZONES. */
+	uint32_t nr_zones;
 	/* ZONE_DEVICE's number, or -1. */
 	int zone_device;
 
