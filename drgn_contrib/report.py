@@ -60,26 +60,29 @@ class Tool:
 class Crash:
     """What the kernel died of, as the dump shows it."""
 
+    #: What the kernel said.
     panic: Optional[str]
+    #: The task that ran, its pid and CPU.
     task: Optional[str]
+    pid: Optional[int]
+    cpu: Optional[int]
     #: Seconds since boot.
     time: Optional[float]
-    #: Addresses, as JSON has them.
-    rip: Optional[str]
-    cr2: Optional[str]
-    #: Pages whose struct page the crash touched: each has "pfn", and what is
-    #: known of where it lies.
-    pages: Sequence[Mapping[str, Any]] = ()
+    #: Where it was executing, and the symbol there.
+    rip: Optional[int]
+    rip_symbol: Optional[str]
+    #: The address that faulted.
+    cr2: Optional[int]
+    #: Other registers by name, as JSON has them.
+    registers: Mapping[str, str]
+    #: Pages that the crash had to do with: each has "pfn", and what is known of
+    #: where it lies.
+    pages: Sequence[Mapping[str, Any]]
 
     def to_json(self) -> "dict[str, Any]":
-        return {
-            "panic": self.panic,
-            "task": self.task,
-            "time": self.time,
-            "rip": self.rip,
-            "cr2": self.cr2,
-            "pages": [dict(page) for page in self.pages],
-        }
+        result = {f.name: getattr(self, f.name) for f in fields(self)}
+        result.update(rip=hex_address(self.rip), cr2=hex_address(self.cr2))
+        return result
 
 
 @dataclass(frozen=True)

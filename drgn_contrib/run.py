@@ -52,12 +52,18 @@ def run(
     kernel = opened.kernel
     result = kernel.audit(checks, progress)
     log = tuple(report.LogRecord(**record) for record in kernel.log())
+    records = kernel.log_records()
     return report.Report(
         tool=tool(),
         target=describe(opened),
         log=log,
         memory=_memory(kernel.memory()),
-        coverage=result["coverage"],
+        coverage={
+            **result["coverage"],
+            "log_records": len(records["records"]),
+            "log_records_unreadable": records["unreadable"],
+            "log_not_read": int(records["error"] is not None),
+        },
         checks=tuple(report.CheckResult(**check) for check in result["checks"]),
         findings=report.sort_findings(
             [_finding(found, log, opened.prog) for found in result["findings"]]

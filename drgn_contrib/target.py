@@ -182,9 +182,9 @@ class _ProgramFinder(_LoadedFinder):
                 for module, _ in prog.loaded_modules():
                     prog.load_module_debug_info(module)
                     break
-        except (OSError, ValueError, LookupError, drgn.FaultError):
-            # A dump that drgn can't open (part of a split set) or has no
-            # information for.
+        except Exception:  # noqa: BLE001
+            # drgn can't open this dump (part of a split set), or finds nothing
+            # for it; some of its errors have no class but Exception itself.
             return None, []
         self._prog = prog
         return super().find()

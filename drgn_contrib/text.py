@@ -176,11 +176,19 @@ def _crash_lines(crash: Crash) -> Iterator[str]:
     yield from heading("Crash")
     when = "" if crash.time is None else f" at {crash.time:.6f} s"
     yield from wrap((crash.panic or "the kernel died") + when, "  ")
-    about = {"task": crash.task, "rip": crash.rip, "cr2": crash.cr2}
-    yield from pairs({key: item for key, item in about.items() if item is not None}, 2)
+    about: "dict[str, Any]" = {}
+    if crash.task is not None:
+        about["task"] = f"{crash.task}, pid {crash.pid}, on CPU {crash.cpu}"
+    if crash.rip is not None:
+        about["rip"] = f"{crash.rip:#x} {crash.rip_symbol or ''}"
+    elif crash.rip_symbol is not None:
+        about["rip"] = crash.rip_symbol
+    if crash.cr2 is not None:
+        about["cr2"] = hex_address(crash.cr2)
+    yield from pairs(about, 2)
     for page in crash.pages:
-        yield from wrap(f"It touched the struct page of pfn {page['pfn']:#x}:", "  ")
-        yield from pairs(page, 4)
+        yield from wrap(f"It had to do with pfn {page['pfn']:#x}:", "  ")
+        yield from pairs({key: item for key, item in page.items() if item is not None}, 4)
 
 
 def _unchecked_lines(report: Report, known: Sequence[str]) -> Iterator[str]:
@@ -194,6 +202,8 @@ def _unchecked_lines(report: Report, known: Sequence[str]) -> Iterator[str]:
         yield from wrap(f"{check.id}: {check.status}: {check.reason}", "  ", "      ")
     if not_asked:
         yield from wrap(f"not asked for: {', '.join(not_asked)}", "  ", "      ")
+    if report.coverage.get("log_not_read"):
+        yield "  the kernel's log could not be read"
     for name, count in report.coverage.items():
         if count and _is_unjudged(name):
             yield from wrap(f"{name.replace('_', ' ')}: {count:,}", "  ")

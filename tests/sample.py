@@ -134,11 +134,25 @@ LOG: "list[dict[str, Any]]" = [
 
 CRASH: "dict[str, Any]" = {
     "panic": "Oops: 0000 [#1] SMP",
-    "task": "kcompactd0 (pid 31)",
+    "task": "kcompactd0",
+    "pid": 31,
+    "cpu": 1,
     "time": 13.75,
-    "rip": "0xffffffff812a3b40",
-    "cr2": f"{PAGE:#x}",
-    "pages": [{"pfn": 0x1200, "via": "cr2", "section": 0, "state": "online"}],
+    "rip": 0xFFFFFFFF812A3B40,
+    "rip_symbol": "isolate_migratepages_block+0x1f0/0xb20",
+    "cr2": PAGE,
+    "registers": {"RDI": f"{PAGE:#x}"},
+    "pages": [
+        {
+            "pfn": 0x1200,
+            "register": "CR2, RDI",
+            "names": "struct page",
+            "page": f"{PAGE:#x}",
+            "state": "online",
+            "section": 0,
+            "pgmap": None,
+        }
+    ],
 }
 
 
@@ -171,6 +185,9 @@ class FakeKernel:
 
     def log(self) -> "list[dict[str, Any]]":
         return LOG
+
+    def log_records(self) -> "dict[str, Any]":
+        return {"error": None, "lost": 0, "unreadable": 0, "records": LOG}
 
     def memory(self) -> "dict[str, Any]":
         return MEMORY

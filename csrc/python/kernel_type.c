@@ -5,6 +5,7 @@
 
 #include "checks/audit.h"
 #include "python/layout_type.h"
+#include "python/log.h"
 #include "python/source_type.h"
 #include "python/watch.h"
 
@@ -71,11 +72,12 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 
 	struct pa_error *err;
 
-	Py_BEGIN_ALLOW_THREADS err = pa_kernel_create(
-		((struct pa_source_object *)source)->source,
-		((struct pa_layout_object *)layout)->layout, &object->kernel);
-	Py_END_ALLOW_THREADS if (err)
-	{
+	Py_BEGIN_ALLOW_THREADS
+	err = pa_kernel_create(((struct pa_source_object *)source)->source,
+			       ((struct pa_layout_object *)layout)->layout,
+			       &object->kernel);
+	Py_END_ALLOW_THREADS
+	if (err) {
 		Py_DECREF(object);
 		return pa_raise(state, err);
 	}
@@ -92,8 +94,8 @@ static PyObject *evidence_value(const struct pa_evidence *item)
 	case PA_EVIDENCE_TEXT:
 		break;
 	}
-	return PyUnicode_DecodeUTF8(item->text,
-				    (Py_ssize_t)strlen(item->text), "replace");
+	return PyUnicode_DecodeUTF8(item->text, (Py_ssize_t)strlen(item->text),
+				    "replace");
 }
 
 static PyObject *pfn_or_none(uint64_t pfn)
@@ -122,16 +124,16 @@ static PyObject *finding_dict(const struct pa_kernel *kernel,
 			       pa_severity_names[finding->severity])) &&
 	     pa_py_set(dict, "pfn", pfn_or_none(finding->pfn)) &&
 	     pa_py_set(dict, "pfn_end", pfn_or_none(finding->pfn_end)) &&
-	     pa_py_set(dict, "page",
-		       finding->pfn == PA_NO_PFN ?
-			       Py_NewRef(Py_None) :
-			       pa_py_hex(pa_pfn_to_page(kernel,
-							finding->pfn))) &&
-	     pa_py_set(dict, "summary",
-		       PyUnicode_DecodeUTF8(
-			       finding->summary,
-			       (Py_ssize_t)strlen(finding->summary),
-			       "replace")) &&
+	     pa_py_set(
+		     dict, "page",
+		     finding->pfn == PA_NO_PFN ?
+			     Py_NewRef(Py_None) :
+			     pa_py_hex(pa_pfn_to_page(kernel, finding->pfn))) &&
+	     pa_py_set(
+		     dict, "summary",
+		     PyUnicode_DecodeUTF8(finding->summary,
+					  (Py_ssize_t)strlen(finding->summary),
+					  "replace")) &&
 	     pa_py_set(dict, "evidence", Py_XNewRef(evidence));
 	Py_XDECREF(evidence);
 	if (!ok)
@@ -142,11 +144,11 @@ static PyObject *finding_dict(const struct pa_kernel *kernel,
 static PyObject *check_dict(const struct pa_check *check,
 			    const struct pa_check_result *result)
 {
-	return Py_BuildValue(
-		"{s:s,s:s,s:z,s:K,s:d}", "id", check->id, "status",
-		pa_check_status_names[result->status], "reason", result->reason,
-		"examined", (unsigned long long)result->examined, "seconds",
-		result->seconds);
+	return Py_BuildValue("{s:s,s:s,s:z,s:K,s:d}", "id", check->id, "status",
+			     pa_check_status_names[result->status], "reason",
+			     result->reason, "examined",
+			     (unsigned long long)result->examined, "seconds",
+			     result->seconds);
 }
 
 static PyObject *coverage_dict(const struct pa_census *census)
@@ -155,8 +157,8 @@ static PyObject *coverage_dict(const struct pa_census *census)
 		"{s:K,s:K,s:K,s:K}", "pages_read",
 		(unsigned long long)census->pages_read, "pages_excluded",
 		(unsigned long long)census->pages_excluded, "pages_unreadable",
-		(unsigned long long)census->pages_unreadable,
-		"list_entries", (unsigned long long)census->references);
+		(unsigned long long)census->pages_unreadable, "list_entries",
+		(unsigned long long)census->references);
 }
 
 static PyObject *audit_dict(const struct pa_kernel *kernel,
@@ -199,8 +201,8 @@ static bool select_checks(PyObject *names, bool selected[PA_NR_CHECKS])
 	bool ok = true;
 
 	for (Py_ssize_t i = 0; ok && i < length; i++) {
-		const char *name = PyUnicode_AsUTF8(
-			PySequence_Fast_GET_ITEM(sequence, i));
+		const char *name =
+			PyUnicode_AsUTF8(PySequence_Fast_GET_ITEM(sequence, i));
 		int id = 0;
 
 		while (name && id < PA_NR_CHECKS &&
@@ -292,10 +294,10 @@ static PyObject *kernel_resolve(PyObject *self, PyObject *arg)
 			kernel->space.page_shift);
 	if (address >= kernel->space.image_start &&
 	    address < kernel->space.image_end)
-		return PyLong_FromUnsignedLongLong(
-			(address - kernel->space.image_start +
-			 kernel->space.image_phys) >>
-			kernel->space.page_shift);
+		return PyLong_FromUnsignedLongLong((address -
+						    kernel->space.image_start +
+						    kernel->space.image_phys) >>
+						   kernel->space.page_shift);
 	pa_page_to_pfn(kernel, address, &pfn);
 	return pfn_or_none(pfn);
 }
@@ -307,11 +309,28 @@ static PyObject *kernel_numbers(PyObject *self, PyObject *Py_UNUSED(args))
 
 	return Py_BuildValue(
 		"{s:s,s:K,s:K,s:K,s:I}", "arch", kernel->arch->name,
-		"page_size",
-		(unsigned long long)1 << kernel->space.page_shift, "vmemmap",
-		(unsigned long long)kernel->space.vmemmap_start, "page_offset",
-		(unsigned long long)kernel->space.direct_start,
+		"page_size", (unsigned long long)1 << kernel->space.page_shift,
+		"vmemmap", (unsigned long long)kernel->space.vmemmap_start,
+		"page_offset", (unsigned long long)kernel->space.direct_start,
 		"page_struct_size", kernel->page_format.size);
+}
+
+static PyObject *kernel_log(PyObject *self, PyObject *Py_UNUSED(args))
+{
+	return pa_py_log(pa_object_state(self),
+			 ((struct pa_kernel_object *)self)->kernel);
+}
+
+static PyObject *kernel_log_records(PyObject *self, PyObject *Py_UNUSED(args))
+{
+	return pa_py_log_records(pa_object_state(self),
+				 ((struct pa_kernel_object *)self)->kernel);
+}
+
+static PyObject *kernel_crash(PyObject *self, PyObject *Py_UNUSED(args))
+{
+	return pa_py_crash(pa_object_state(self),
+			   ((struct pa_kernel_object *)self)->kernel);
 }
 
 static PyMethodDef kernel_methods[] = {
@@ -326,6 +345,12 @@ static PyMethodDef kernel_methods[] = {
 	{ "resolve", kernel_resolve, METH_O,
 	  "resolve(address) -> int | None\n\n"
 	  "The pfn that a struct page's or direct map address names." },
+	{ "log", kernel_log, METH_NOARGS,
+	  "log() -> list\n\nLines of the kernel's log that speak of pages." },
+	{ "log_records", kernel_log_records, METH_NOARGS,
+	  "log_records() -> dict\n\nAll of the log, and why not all of it." },
+	{ "crash", kernel_crash, METH_NOARGS,
+	  "crash() -> dict | None\n\nHow the kernel crashed, if it did." },
 	{ "numbers", kernel_numbers, METH_NOARGS,
 	  "numbers() -> dict\n\nArchitecture, page size and base addresses." },
 	{ NULL },
