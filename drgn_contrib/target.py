@@ -211,5 +211,5 @@ def _find_layout(source: Source, symbols: "list[str]", finder: _LoadedFinder) ->
     raise TargetError(
         f"no type information for kernel {release or 'of unknown release'}: "
         f"{why}, and no vmlinux with debug info was found; give one with -s "
-        "(Debian: package linux-image-RELEASE-dbg; Fedora: kernel-debuginfo)"
+        f"(Debian: package linux-image-{release or 'RELEASE'}-dbg; Fedora: kernel-debuginfo)"
     )
