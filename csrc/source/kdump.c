@@ -9,19 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/bits.h"
-#include "base/cleanup.h"
 #include "source/internal.h"
 
 static void kdump_destroy(struct pa_source *base)
 {
 	struct pa_kdump_source *source = (struct pa_kdump_source *)base;
 
-	/* Before the files: libkdumpfile does not own the descriptors. */
-	if (source->ctx)
-		kdump_free(source->ctx);
+	/* Before the files: libkdumpfile borrows their descriptors. */
+	pa_kdump_library_deinit(source);
 	for (size_t i = 0; i < source->nr_parts; i++) {
 		if (source->parts)
 			pa_kdump_part_deinit(&source->parts[i]);
@@ -31,8 +28,6 @@ static void kdump_destroy(struct pa_source *base)
 	free(source->parts);
 	free(source->files);
 	pthread_mutex_destroy(&source->lock);
-	for (size_t i = 0; i < PA_KDUMP_PAGE_LOCKS; i++)
-		pthread_mutex_destroy(&source->page_locks[i]);
 	pa_source_info_deinit(&base->info);
 	free(source);
 }
@@ -43,105 +38,6 @@ static const struct pa_source_ops kdump_ops = {
 	.reader_destroy = pa_kdump_reader_destroy,
 	.run = pa_kdump_run,
 };
-
-static struct pa_error *lib_error(struct pa_kdump_source *source)
-{
-	const char *reason = kdump_get_err(source->ctx);
-
-	return pa_error_create(PA_ERROR_FORMAT,
-			       "%s: libkdumpfile cannot open the dump: %s",
-			       source->files[0]->path,
-			       reason ? reason : "no reason given");
-}
-
-static kdump_status lib_open(struct pa_kdump_source *source, const int *fds,
-			     size_t nr_fds)
-{
-	source->ctx = kdump_new();
-	if (!source->ctx)
-		return KDUMP_ERR_SYSTEM;
-
-	kdump_status status = kdump_set_number_attr(source->ctx, "cache.size",
-						    source->cache_pages);
-
-	if (status != KDUMP_OK)
-		return status;
-	return kdump_open_fdset(source->ctx, (unsigned int)nr_fds, fds);
-}
-
-/* Replaces flattened files, here and in @fds, by rearranged ones. */
-static struct pa_error *rearrange(struct pa_kdump_source *source, int *fds,
-				  size_t nr_fds)
-{
-	for (size_t i = 0; i < source->nr_parts; i++) {
-		struct pa_file *file = source->files[i];
-		struct pa_error *err;
-		int fd;
-
-		if (!file->flattened)
-			continue;
-		err = pa_file_rearrange(file, &fd);
-		if (err)
-			return err;
-		for (size_t j = 0; j < nr_fds; j++) {
-			if (fds[j] == file->fd)
-				fds[j] = fd;
-		}
-		/* The map does without its descriptor. */
-		close(file->fd);
-		file->fd = fd;
-	}
-	return NULL;
-}
-
-static struct pa_error *open_library(struct pa_kdump_source *source)
-{
-	pa_auto_free int *fds = calloc(source->nr_parts, sizeof(*fds));
-	bool flattened = false;
-	size_t nr_fds = 0;
-	kdump_num_t number;
-	kdump_status status;
-
-	if (!fds)
-		return &pa_error_no_memory;
-	/*
-	 * Where the machine is small for makedumpfile's split block, all but
-	 * one part are empty. libkdumpfile searches parts by their ends, and
-	 * would look into an empty one with the same end.
-	 */
-	for (size_t i = 0; i < source->nr_parts; i++) {
-		if (source->parts[i].start_pfn < source->parts[i].end_pfn ||
-		    (!nr_fds && i == source->nr_parts - 1))
-			fds[nr_fds++] = source->files[i]->fd;
-		flattened |= source->files[i]->flattened;
-	}
-	status = lib_open(source, fds, nr_fds);
-	if (source->ctx && status == KDUMP_ERR_NOTIMPL && flattened) {
-		/* libkdumpfile reads flattened dumps since 0.5.3 only. */
-		struct pa_error *err = rearrange(source, fds, nr_fds);
-
-		if (err)
-			return err;
-		kdump_free(source->ctx);
-		status = lib_open(source, fds, nr_fds);
-	}
-	if (!source->ctx)
-		return &pa_error_no_memory;
-	if (status != KDUMP_OK)
-		return lib_error(source);
-	/* It guesses what kind of dump this is; we must mean the same. */
-	if (kdump_get_number_attr(source->ctx, KDUMP_ATTR_PTR_SIZE, &number) !=
-		    KDUMP_OK ||
-	    number != 8 ||
-	    kdump_get_number_attr(source->ctx, KDUMP_ATTR_PAGE_SIZE, &number) !=
-		    KDUMP_OK ||
-	    number != PA_KDUMP_PAGE_BYTES)
-		return pa_error_create(PA_ERROR_FORMAT,
-				       "%s: a kdump-compressed dump with a "
-				       "damaged header",
-				       source->files[0]->path);
-	return NULL;
-}
 
 static int compare_parts(const void *a, const void *b)
 {
@@ -198,7 +94,7 @@ static struct pa_error *check_parts(struct pa_kdump_source *source)
 		if (nr_missing)
 			pa_source_incomplete(info,
 					     "at least %llu pages are missing: "
-					     "the file was cut short",
+					     "the file is cut short or damaged",
 					     (unsigned long long)nr_missing);
 	}
 	return NULL;
@@ -306,7 +202,7 @@ static struct pa_error *kdump_init(struct pa_kdump_source *source)
 	err = read_notes(source);
 	if (err)
 		return err;
-	return open_library(source);
+	return pa_kdump_library_init(source);
 }
 
 struct pa_error *pa_source_kdump(struct pa_file **files, size_t nr_files,
@@ -322,10 +218,7 @@ struct pa_error *pa_source_kdump(struct pa_file **files, size_t nr_files,
 	}
 	source->base.ops = &kdump_ops;
 	source->nr_parts = nr_files;
-	source->cache_pages = 16;
 	pthread_mutex_init(&source->lock, NULL);
-	for (size_t i = 0; i < PA_KDUMP_PAGE_LOCKS; i++)
-		pthread_mutex_init(&source->page_locks[i], NULL);
 	source->files = calloc(nr_files, sizeof(*source->files));
 	source->parts = calloc(nr_files, sizeof(*source->parts));
 	if (source->files)

@@ -5,14 +5,11 @@
 
 #include <libkdumpfile/kdumpfile.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "source/kdump_part.h"
 #include "source/source.h"
-
-#define PA_KDUMP_PAGE_LOCKS 64
 
 struct pa_kdump_source {
 	struct pa_source base;
@@ -21,24 +18,29 @@ struct pa_kdump_source {
 	/* Sorted by start_pfn, disjoint; some may be empty. */
 	struct pa_kdump_part *parts;
 	size_t nr_parts;
-	kdump_ctx_t *ctx;
-	/* Of what libkdumpfile's handles share: clones, cache size. */
+	/* What libkdumpfile opens; borrowed from the files. */
+	int *fds;
+	size_t nr_fds;
+	/* Handles that no reader has now, owned; under the lock. */
 	pthread_mutex_t lock;
-	/*
-	 * Somebody waits for libkdumpfile's lock as a writer. Its readers hold
-	 * that lock nearly all the time and would starve him, so they step
-	 * aside.
-	 */
-	atomic_bool writer_waits;
-	size_t nr_readers;
-	size_t cache_pages;
-	/*
-	 * libkdumpfile (to 0.5.5 at least) lets two threads that miss the same
-	 * page in its cache decompress it both, into one buffer, from which
-	 * the faster one copies already. So one page, one thread.
-	 */
-	pthread_mutex_t page_locks[PA_KDUMP_PAGE_LOCKS];
+	struct {
+		kdump_ctx_t **items;
+		size_t length;
+		size_t capacity;
+	} idle;
 };
+
+/*
+ * Opens the dump with libkdumpfile for the first time, after all else is known
+ * of it. The handle goes to the idle ones.
+ */
+struct pa_error *pa_kdump_library_init(struct pa_kdump_source *source);
+void pa_kdump_library_deinit(struct pa_kdump_source *source);
+
+/* A handle for one thread, until it gives it back. */
+struct pa_error *pa_kdump_handle_take(struct pa_kdump_source *source,
+				      kdump_ctx_t **ret);
+void pa_kdump_handle_give(struct pa_kdump_source *source, kdump_ctx_t *ctx);
 
 /* struct pa_source_ops of these sources. */
 struct pa_error *pa_kdump_reader_create(struct pa_source *base,

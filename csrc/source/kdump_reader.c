@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Reading the pages of a kdump-compressed dump, a thread each. */
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,36 +23,6 @@ struct kdump_reader {
 	uint8_t small_page[PA_KDUMP_PAGE_BYTES];
 };
 
-static void writer_begin(struct pa_kdump_source *source)
-{
-	pthread_mutex_lock(&source->lock);
-	atomic_store(&source->writer_waits, true);
-}
-
-static void writer_end(struct pa_kdump_source *source)
-{
-	atomic_store(&source->writer_waits, false);
-	pthread_mutex_unlock(&source->lock);
-}
-
-/*
- * Each read holds one page of the cache; if there are fewer than threads, reads
- * fail with KDUMP_ERR_BUSY. But a miss walks the whole cache under a lock, and
- * we hardly ever read a page twice: keep it small (its default is 1024).
- */
-static bool fit_cache(struct pa_kdump_source *source)
-{
-	size_t wanted = 8 + 2 * source->nr_readers;
-
-	if (wanted <= source->cache_pages)
-		return true;
-	if (kdump_set_number_attr(source->ctx, "cache.size", wanted) !=
-	    KDUMP_OK)
-		return false;
-	source->cache_pages = wanted;
-	return true;
-}
-
 struct pa_error *pa_kdump_reader_create(struct pa_source *base,
 					struct pa_reader **ret)
 {
@@ -63,16 +32,12 @@ struct pa_error *pa_kdump_reader_create(struct pa_source *base,
 	if (!reader)
 		return &pa_error_no_memory;
 	reader->base.source = base;
-	writer_begin(source);
-	source->nr_readers++;
-	if (fit_cache(source))
-		reader->ctx = kdump_clone(source->ctx, 0);
-	if (!reader->ctx)
-		source->nr_readers--;
-	writer_end(source);
-	if (!reader->ctx) {
+
+	struct pa_error *err = pa_kdump_handle_take(source, &reader->ctx);
+
+	if (err) {
 		free(reader);
-		return &pa_error_no_memory;
+		return err;
 	}
 	*ret = &reader->base;
 	return NULL;
@@ -81,12 +46,9 @@ struct pa_error *pa_kdump_reader_create(struct pa_source *base,
 void pa_kdump_reader_destroy(struct pa_reader *base)
 {
 	struct kdump_reader *reader = (struct kdump_reader *)base;
-	struct pa_kdump_source *source = (struct pa_kdump_source *)base->source;
 
-	writer_begin(source);
-	kdump_free(reader->ctx);
-	source->nr_readers--;
-	writer_end(source);
+	pa_kdump_handle_give((struct pa_kdump_source *)base->source,
+			     reader->ctx);
 	free(reader);
 }
 
@@ -94,35 +56,13 @@ void pa_kdump_reader_destroy(struct pa_reader *base)
 static struct pa_error *decompress(struct kdump_reader *reader, uint64_t phys,
 				   uint64_t length, uint8_t *buffer, bool *ok)
 {
-	struct pa_kdump_source *source =
-		(struct pa_kdump_source *)reader->base.source;
-	/* Threads walk in step with each other: spread their pfns well. */
-	uint64_t hash = (phys >> PA_KDUMP_PAGE_SHIFT) * 0x9e3779b97f4a7c15;
-	pthread_mutex_t *page_lock =
-		&source->page_locks[(hash >> 32) % PA_KDUMP_PAGE_LOCKS];
-	kdump_status status;
-	unsigned int tries = 0;
+	size_t n = length;
+	kdump_status status =
+		kdump_read(reader->ctx, KDUMP_MACHPHYSADDR, phys, buffer, &n);
 
-	if (atomic_load_explicit(&source->writer_waits, memory_order_relaxed)) {
-		pthread_mutex_lock(&source->lock);
-		pthread_mutex_unlock(&source->lock);
-	}
-	pthread_mutex_lock(page_lock);
-	do {
-		size_t n = length;
-
-		/*
-		 * Other slots than those of the page cache may run out: of the
-		 * file cache, which has no size to be set. They are soon free.
-		 */
-		if (tries++)
-			sched_yield();
-		status = kdump_read(reader->ctx, KDUMP_MACHPHYSADDR, phys,
-				    buffer, &n);
-	} while (status == KDUMP_ERR_BUSY && tries < 100000);
-	pthread_mutex_unlock(page_lock);
 	*ok = status == KDUMP_OK;
-	if (status == KDUMP_ERR_BUSY || status == KDUMP_ERR_NOTIMPL)
+	/* A compression that this libkdumpfile was built without. */
+	if (status == KDUMP_ERR_NOTIMPL)
 		return pa_error_create(PA_ERROR_UNSUPPORTED,
 				       "libkdumpfile cannot read the dump: %s",
 				       kdump_get_err(reader->ctx));
