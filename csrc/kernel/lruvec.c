@@ -40,14 +40,13 @@ static bool init_gens(const struct pa_layout *layout,
 				PA_M(layout, lru_gen_struct, lists);
 		enabled = PA_OFFSETOF(layout, lru_gen_struct, enabled);
 	}
-	if (!lists->known || !lists->length || lists->length > MAX_GENS)
+	f->nr_zones = PA_M(layout, pglist_data, node_zones)->length;
+	if (!lists->known || !f->nr_zones || f->nr_zones > MAX_ZONES)
 		return false;
-	f->nr_gens = lists->length;
-	f->nr_zones = lists->size / lists->length / PA_LRU_TYPES /
-		      LIST_HEAD_BYTES;
+	f->nr_gens = lists->size / LIST_HEAD_BYTES / PA_LRU_TYPES / f->nr_zones;
 	f->gen_lists = PA_OFFSETOF(layout, lruvec, lrugen) + lists->offset;
 	f->gen_enabled = PA_OFFSETOF(layout, lruvec, lrugen) + enabled;
-	return f->nr_zones && f->nr_zones <= MAX_ZONES &&
+	return f->nr_gens && f->nr_gens <= MAX_GENS &&
 	       f->gen_lists + lists->size <= f->size &&
 	       f->gen_enabled < f->size;
 }

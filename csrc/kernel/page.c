@@ -149,13 +149,17 @@ static void init_lru_gen(const struct pa_layout *layout,
 		PA_MEMBER_lru_gen_struct__lists,
 	};
 	const unsigned int pid_bits = 8;
+	/* Not 0: init_links() saw to that. */
+	const uint32_t nr_zones = PA_M(layout, pglist_data, node_zones)->length;
 	unsigned int cpupid = 0, width;
 	uint32_t nr_gens = 0;
 
 	for (size_t i = 0; !nr_gens && i < sizeof(lists) / sizeof(lists[0]);
 	     i++)
 		if (layout->members[lists[i]].known)
-			nr_gens = layout->members[lists[i]].length;
+			/* [MAX_NR_GENS][ANON_AND_FILE][MAX_NR_ZONES] */
+			nr_gens = layout->members[lists[i]].size / 16 / 2 /
+				  nr_zones;
 	if (!nr_gens)
 		return;
 	width = bits_for((uint64_t)nr_gens + 1);
