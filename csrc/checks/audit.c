@@ -41,6 +41,8 @@ void pa_check_status(struct pa_check_result *result,
 static const struct {
 	enum pa_check_id left, right;
 } precedence[] = {
+	{ PA_CHECK_COMPOUND_STRUCTURE, PA_CHECK_HWPOISON_NEIGHBOUR_LEAK },
+	{ PA_CHECK_COMPOUND_STRUCTURE, PA_CHECK_LOST_FREE_PAGES },
 	{ PA_CHECK_HWPOISON_NEIGHBOUR_LEAK, PA_CHECK_LOST_FREE_PAGES },
 	{ PA_CHECK_HWPOISON_NEIGHBOUR_LEAK, PA_CHECK_BUDDY_STRUCTURE },
 	{ PA_CHECK_LOST_FREE_PAGES, PA_CHECK_BUDDY_STRUCTURE },
@@ -75,8 +77,12 @@ static void apply_precedence(struct pa_findings *findings)
 				left = &findings->list.items[j];
 		if (!left)
 			continue;
-		pa_finding_text(left, "also", "%s: %s",
-				pa_checks[right->check].id, right->summary);
+		/* As evidence: how many of which check, and what they cost. */
+		pa_finding_count(left, pa_checks[right->check].id, 1);
+		pa_array_for_each(e, &right->evidence)
+			if (!strcmp(e->key, "bytes"))
+				pa_finding_count(left, "absorbed_bytes",
+						 e->number);
 		pa_finding_deinit(right);
 		right->summary = NULL;
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Compound pages: prep_compound_page() in mm/page_alloc.c, mm/internal.h. */
 #include <inttypes.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "checks/compound.h"
 #include "checks/coverage.h"
@@ -40,6 +40,12 @@ enum pa_target pa_anomaly_head(const struct pa_census *census,
 	case PA_ANOMALY_TAIL_REFCOUNT:
 	case PA_ANOMALY_TAIL_MAPPING:
 		*pfn_ret = a->b;
+		return PA_TARGET_USABLE;
+	case PA_ANOMALY_COMPOUND_ORDER:
+		/* A head out of place: the image of the one it should be. */
+		*pfn_ret = a->a && a->a <= kernel->page_format.max_order ?
+				   pa_align_down(a->pfn, PA_BIT(a->a)) :
+				   a->pfn;
 		return PA_TARGET_USABLE;
 	default:
 		*pfn_ret = a->pfn;
@@ -126,11 +132,31 @@ static struct pa_finding *find_same_head(struct pa_check_context *c,
 		struct pa_finding *f = &c->findings->list.items[i];
 
 		pa_array_for_each(e, &f->evidence)
-			if (e->key[0] == 'h' && !e->text &&
+			if (!strcmp(e->key, "head_pfn") &&
 			    (uint64_t)e->number == head_pfn)
 				return f;
 	}
 	return NULL;
+}
+
+/*
+ * Makes a folio's finding cover another of its anomalies. An image of the head
+ * in the middle of its folio is what hugetlb's memory map optimisation leaves
+ * behind when it is not undone right: the whole folio is concerned.
+ */
+static void widen(struct pa_finding *f, const struct pa_anomaly *a,
+		  uint64_t head_pfn)
+{
+	uint64_t end = a->pfn_end;
+
+	if (a->kind == PA_ANOMALY_COMPOUND_ORDER && a->pfn != head_pfn) {
+		end = head_pfn + PA_BIT(a->a);
+		pa_finding_count(f, "head_images", 1);
+	}
+	if (a->pfn < f->pfn)
+		f->pfn = a->pfn;
+	if (end > f->pfn_end)
+		f->pfn_end = end;
 }
 
 struct pa_error *pa_check_compound_structure(struct pa_check_context *c,
@@ -160,10 +186,7 @@ struct pa_error *pa_check_compound_structure(struct pa_check_context *c,
 				find_same_head(c, first, head_pfn);
 
 		if (f) {
-			if (a->pfn < f->pfn)
-				f->pfn = a->pfn;
-			if (a->pfn_end > f->pfn_end)
-				f->pfn_end = a->pfn_end;
+			widen(f, a, head_pfn);
 			continue;
 		}
 		f = add_finding(c, a, folio_severity(c, head_pfn));

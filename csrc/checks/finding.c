@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 struct pa_finding *pa_finding_add(struct pa_findings *findings, int check,
 				  enum pa_severity severity, uint64_t pfn,
@@ -67,6 +68,19 @@ void pa_finding_text(struct pa_finding *finding, const char *key,
 			     (struct pa_evidence){ .key = key,
 						   .kind = PA_EVIDENCE_TEXT,
 						   .text = text });
+}
+
+void pa_finding_count(struct pa_finding *finding, const char *key,
+		      int64_t value)
+{
+	if (!finding)
+		return;
+	pa_array_for_each(item, &finding->evidence)
+		if (!strcmp(item->key, key)) {
+			item->number += value;
+			return;
+		}
+	pa_finding_number(finding, key, value);
 }
 
 void pa_finding_deinit(struct pa_finding *finding)

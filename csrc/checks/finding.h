@@ -69,6 +69,10 @@ void pa_finding_text(struct pa_finding *finding, const char *key,
 		     const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Adds @value to the number under @key, which begins at 0. */
+void pa_finding_count(struct pa_finding *finding, const char *key,
+		      int64_t value);
+
 void pa_finding_deinit(struct pa_finding *finding);
 void pa_findings_deinit(struct pa_findings *findings);
 
