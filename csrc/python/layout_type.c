@@ -88,11 +88,10 @@ static struct pa_error *load_dwarf(struct pa_source *source,
 	}
 	err = pa_layout_from_dwarf(paths, nr_paths, kaslr_offset, cache_dir,
 				   layout);
-	if (!err && source)
-		err = pa_target_check_symbols(&source->info, layout, paths[0]);
-	if (!err)
-		err = pa_layout_check(layout);
-	return err;
+	if (err || !source)
+		return err;
+	err = pa_target_check_symbols(&source->info, layout, paths[0]);
+	return err ? err : pa_layout_check(layout);
 }
 
 static PyObject *layout_from_dwarf(PyObject *self, PyObject *args,
