@@ -16,6 +16,9 @@
 /* A bound for hostile headers; dumps have some thousands at most. */
 #define MAX_PIECES (UINT64_C(1) << 24)
 
+/* Of present memory, which a run reads from the disk. */
+#define MAX_RUN_BYTES (UINT64_C(16) << 20)
+
 /* Where several segments speak of the same memory: one that has it wins. */
 enum rank {
 	RANK_PRESENT,
@@ -73,9 +76,21 @@ static struct pa_error *elf_run(struct pa_reader *base, uint64_t phys,
 
 	(void)buffer;
 	pa_table_run(&source->table, phys, length, &reader->hint, ret, &piece);
-	if (piece)
-		ret->data =
-			source->file->map + piece->from + (phys - piece->start);
+	if (!piece)
+		return NULL;
+
+	uint64_t offset = piece->from + (phys - piece->start);
+	uint64_t ready = pa_file_ready(source->file, offset,
+				       pa_min(ret->length, MAX_RUN_BYTES));
+
+	if (ready) {
+		ret->length = ready;
+		ret->data = source->file->map + offset;
+	} else {
+		/* The disk that the dump lies on is bad here. */
+		ret->presence = PA_UNREADABLE;
+		ret->length = pa_min(ret->length, 4096 - offset % 4096);
+	}
 	return NULL;
 }
 
@@ -129,19 +144,17 @@ static struct pa_error *add_segment(struct elf_source *source,
 
 	while (at < end) {
 		uint64_t length = end - at;
-		const uint8_t *data = NULL;
+		uint64_t from = at;
+		enum rank rank = RANK_MISSING;
 		struct pa_error *err;
 
 		/* An offset past 2^64 is past the end of any file. */
-		if (offset >= phdr->p_offset)
-			data = pa_file_span(source->file, offset, &length,
-					    &hint);
-		if (!data)
+		if (offset >= phdr->p_offset &&
+		    pa_file_locate(source->file, offset, &length, &hint, &from))
+			rank = RANK_PRESENT;
+		else
 			*missing_bytes += length;
-		err = add_piece(source, at, at + length,
-				data ? (uint64_t)(data - source->file->map) :
-				       at,
-				data ? RANK_PRESENT : RANK_MISSING);
+		err = add_piece(source, at, at + length, from, rank);
 		if (err)
 			return err;
 		at += length;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,6 +20,79 @@
 #define FLAT_TYPE_OFFSET 16
 #define FLAT_VERSION_OFFSET 24
 
+/*
+ * As much as one fault maps in any case (fault_around_bytes), so that asking
+ * costs no more than the faults that it saves.
+ */
+#define READY_BYTES (UINT64_C(64) << 10)
+#define HOST_PAGE_BYTES UINT64_C(4096)
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+/* False if touching these bytes would raise SIGBUS. @start is aligned. */
+static bool populate(const struct pa_file *file, uint64_t start, uint64_t end)
+{
+	end = pa_min(end, file->map_size);
+	if (!madvise((void *)(file->map + start), end - start,
+		     MADV_POPULATE_READ))
+		return true;
+	/* EINVAL: a kernel before 5.14, where one has to take the risk. */
+	return errno != EFAULT && errno != EHWPOISON;
+}
+
+static bool is_marked(const struct pa_file *file, uint64_t chunk)
+{
+	return atomic_load_explicit(&file->ready[chunk / 64],
+				    memory_order_relaxed) >>
+		       (chunk % 64) &
+	       1;
+}
+
+static void mark(const struct pa_file *file, uint64_t first, uint64_t end)
+{
+	for (uint64_t chunk = first; chunk < end; chunk++)
+		atomic_fetch_or_explicit(&file->ready[chunk / 64],
+					 PA_BIT(chunk % 64),
+					 memory_order_relaxed);
+}
+
+uint64_t pa_file_ready(const struct pa_file *file, uint64_t map_offset,
+		       uint64_t length)
+{
+	uint64_t end = map_offset + length;
+	uint64_t chunk = map_offset / READY_BYTES;
+	uint64_t last = (end - 1) / READY_BYTES;
+
+	while (chunk <= last && is_marked(file, chunk))
+		chunk++;
+	if (chunk > last)
+		return length;
+	/* In all likelihood the rest is fine, and one call does. */
+	if (populate(file, chunk * READY_BYTES, (last + 1) * READY_BYTES)) {
+		mark(file, chunk, last + 1);
+		return length;
+	}
+	for (; chunk <= last; chunk++) {
+		uint64_t at = chunk * READY_BYTES;
+
+		if (is_marked(file, chunk))
+			continue;
+		if (populate(file, at, at + READY_BYTES)) {
+			mark(file, chunk, chunk + 1);
+			continue;
+		}
+		/* Up to the bad page. */
+		at = pa_max(at, pa_align_down(map_offset, HOST_PAGE_BYTES));
+		while (at < end && populate(file, at, at + HOST_PAGE_BYTES))
+			at += HOST_PAGE_BYTES;
+		if (at < end && at < (chunk + 1) * READY_BYTES)
+			return at > map_offset ? at - map_offset : 0;
+	}
+	return length;
+}
+
 static uint64_t load_be64(const uint8_t *p)
 {
 	return __builtin_bswap64(pa_load_u64(p));
@@ -27,6 +101,7 @@ static uint64_t load_be64(const uint8_t *p)
 static bool is_flattened(const struct pa_file *file)
 {
 	return file->map_size >= FLAT_HEADER_BYTES &&
+	       pa_file_ready(file, 0, FLAT_HEADER_BYTES) == FLAT_HEADER_BYTES &&
 	       !memcmp(file->map, FLAT_SIGNATURE, sizeof(FLAT_SIGNATURE)) &&
 	       load_be64(file->map + FLAT_TYPE_OFFSET) == 1 &&
 	       load_be64(file->map + FLAT_VERSION_OFFSET) == 1;
@@ -44,7 +119,9 @@ static struct pa_error *read_records(struct pa_file *file)
 	file->flattened = true;
 	file->size = 0;
 	file->cut_short = true;
-	while (file->map_size - at >= FLAT_RECORD_BYTES) {
+	while (file->map_size - at >= FLAT_RECORD_BYTES &&
+	       pa_file_ready(file, at, FLAT_RECORD_BYTES) ==
+		       FLAT_RECORD_BYTES) {
 		int64_t offset = (int64_t)load_be64(file->map + at);
 		int64_t length = (int64_t)load_be64(file->map + at + 8);
 		uint64_t left, end;
@@ -120,6 +197,12 @@ struct pa_error *pa_file_create(int fd, const char *path, struct pa_file **ret)
 	file->map_size = file->size = (uint64_t)size;
 	file->fd = fd;
 	guard = -1;
+	file->ready = calloc(file->map_size / READY_BYTES / 64 + 1,
+			     sizeof(*file->ready));
+	if (!file->ready) {
+		pa_file_destroy(file);
+		return &pa_error_no_memory;
+	}
 	if (is_flattened(file)) {
 		struct pa_error *err = read_records(file);
 
@@ -141,33 +224,53 @@ void pa_file_destroy(struct pa_file *file)
 	if (file->fd >= 0)
 		close(file->fd);
 	pa_array_deinit(&file->pieces);
+	free((void *)file->ready);
 	free(file->path);
 	free(file);
 }
 
-const uint8_t *pa_file_span(const struct pa_file *file, uint64_t offset,
-			    uint64_t *length, size_t *hint)
+bool pa_file_locate(const struct pa_file *file, uint64_t offset,
+		    uint64_t *length, size_t *hint, uint64_t *map_offset_ret)
 {
 	if (!*length)
-		return NULL;
+		return false;
 	if (!file->flattened) {
 		if (offset >= file->map_size)
-			return NULL;
+			return false;
 		*length = pa_min(*length, file->map_size - offset);
-		return file->map + offset;
+		*map_offset_ret = offset;
+		return true;
 	}
 
 	const struct pa_piece *piece =
 		pa_pieces_find(&file->pieces, offset, hint);
 
 	if (!piece)
-		return NULL;
+		return false;
 	if (piece->start > offset) {
 		*length = pa_min(*length, piece->start - offset);
-		return NULL;
+		return false;
 	}
 	*length = pa_min(*length, piece->end - offset);
-	return file->map + piece->from + (offset - piece->start);
+	*map_offset_ret = piece->from + (offset - piece->start);
+	return true;
+}
+
+const uint8_t *pa_file_span(const struct pa_file *file, uint64_t offset,
+			    uint64_t *length, size_t *hint)
+{
+	uint64_t map_offset, ready;
+
+	if (!pa_file_locate(file, offset, length, hint, &map_offset))
+		return NULL;
+	ready = pa_file_ready(file, map_offset, *length);
+	if (!ready) {
+		*length = pa_min(*length, HOST_PAGE_BYTES -
+						  map_offset % HOST_PAGE_BYTES);
+		return NULL;
+	}
+	*length = ready;
+	return file->map + map_offset;
 }
 
 size_t pa_file_read(const struct pa_file *file, uint64_t offset, void *buffer,
@@ -205,7 +308,8 @@ struct pa_error *pa_file_view(const struct pa_file *file, uint64_t offset,
 	/* Nothing that is viewed can be larger than the stream. */
 	if (!file->flattened || length > file->map_size)
 		return pa_error_create(PA_ERROR_FORMAT,
-				       "%s: the dump is damaged or cut short",
+				       "%s: the dump is damaged, cut short or "
+				       "unreadable",
 				       file->path);
 
 	/* Between the records of a flattened file there are zeros. */

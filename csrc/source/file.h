@@ -7,6 +7,7 @@
 #ifndef PA_SOURCE_FILE_H
 #define PA_SOURCE_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,9 +19,14 @@ struct pa_file {
 	int fd;
 	/* Owned; for messages. */
 	char *path;
-	/* The file as it lies on disk; never touched beyond @map_size. */
+	/*
+	 * The file as it lies on disk; never touched beyond @map_size, nor
+	 * where pa_file_ready() does not say so.
+	 */
 	const uint8_t *map;
 	uint64_t map_size;
+	/* A bit per 64 KiB of the map: found ready before. */
+	_Atomic uint64_t *ready;
 	/* Size of the file that is meant. */
 	uint64_t size;
 	bool flattened;
@@ -38,10 +44,21 @@ struct pa_error *pa_file_create(int fd, const char *path, struct pa_file **ret);
 void pa_file_destroy(struct pa_file *file);
 
 /*
- * The bytes at @offset as they lie in the map, or NULL if the file does not
- * have them. *@length (at most what it was) says for how many bytes that holds.
+ * How many of the @length bytes at @map_offset of the map can be touched. A bad
+ * disk, a full tmpfs or a file that is being truncated would raise SIGBUS.
+ */
+uint64_t pa_file_ready(const struct pa_file *file, uint64_t map_offset,
+		       uint64_t length);
+
+/*
+ * Where the bytes at @offset lie in the map: false if the file does not have
+ * them. *@length (at most what it was) says for how many bytes that holds.
  * @hint as in pa_pieces_find().
  */
+bool pa_file_locate(const struct pa_file *file, uint64_t offset,
+		    uint64_t *length, size_t *hint, uint64_t *map_offset_ret);
+
+/* The same for the bytes themselves, ready to be touched, or NULL. */
 const uint8_t *pa_file_span(const struct pa_file *file, uint64_t offset,
 			    uint64_t *length, size_t *hint);
 

@@ -150,6 +150,33 @@ static void test_cut_short(void)
 	close(file.fd);
 }
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+/* A file that shrinks under us, as a bad disk does: absent, not SIGBUS. */
+static void test_shrinks(void)
+{
+	const struct elf_segment segment = { 0, ELF_DATA, 0x40000, 0x40000 };
+	struct memory_file file = elf_write(&segment, 1, 64);
+	struct pa_source *source;
+	void *probe =
+		mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK_FATAL(probe != MAP_FAILED);
+	elf_write_memory(&file, ELF_DATA, 0, 0x40000);
+	CHECK_OK(memory_file_open(&file, &source));
+	CHECK_FATAL(!ftruncate(file.fd, ELF_DATA + 0x13000));
+	/* Kernels before 5.14 do not tell. */
+	if (!madvise(probe, PAGE, MADV_POPULATE_READ)) {
+		CHECK(dump_count(source, 0, 0x40000, PA_PRESENT) == 0x13000);
+		CHECK(dump_count(source, 0, 0x40000, PA_UNREADABLE) == 0x2d000);
+	}
+	munmap(probe, PAGE);
+	pa_source_destroy(source);
+	close(file.fd);
+}
+
 static void test_incomplete_flag(void)
 {
 	const struct elf_segment segment = { 0, ELF_DATA, PAGE, PAGE };
@@ -421,6 +448,7 @@ int main(void)
 	test_overlap();
 	test_excluded();
 	test_cut_short();
+	test_shrinks();
 	test_incomplete_flag();
 	test_xnum();
 	test_hostile();
