@@ -2,6 +2,7 @@
 #include "python/layout_type.h"
 
 #include "base/cleanup.h"
+#include "kernel/module_types.h"
 #include "python/source_type.h"
 #include "types/btf.h"
 #include "types/dwarf.h"
@@ -91,7 +92,9 @@ static struct pa_error *load_dwarf(struct pa_source *source,
 	if (err || !source)
 		return err;
 	err = pa_target_check_symbols(&source->info, layout, paths[0]);
-	return err ? err : pa_layout_check(layout);
+	if (!err)
+		err = pa_layout_check(layout);
+	return err ? err : pa_module_types_add(source, layout);
 }
 
 static PyObject *layout_from_dwarf(PyObject *self, PyObject *args,
@@ -125,12 +128,12 @@ static PyObject *layout_from_dwarf(PyObject *self, PyObject *args,
 					      NULL;
 	struct pa_error *err;
 
-	Py_BEGIN_ALLOW_THREADS err = load_dwarf(source, paths,
-						(size_t)PyTuple_GET_SIZE(held),
-						cache_dir, object->layout);
+	Py_BEGIN_ALLOW_THREADS
+	err = load_dwarf(source, paths, (size_t)PyTuple_GET_SIZE(held),
+			 cache_dir, object->layout);
 	Py_END_ALLOW_THREADS
 
-		Py_DECREF(held);
+	Py_DECREF(held);
 	Py_XDECREF(cache_bytes);
 	return layout_finish(object, err);
 }
@@ -148,7 +151,7 @@ static struct pa_error *load_btf(struct pa_source *source,
 	pa_reader_destroy(reader);
 	if (!err)
 		err = pa_layout_check(object->layout);
-	return err;
+	return err ? err : pa_module_types_add(source, object->layout);
 }
 
 static PyObject *layout_from_btf(PyObject *self, PyObject *source_object)
@@ -164,8 +167,10 @@ static PyObject *layout_from_btf(PyObject *self, PyObject *source_object)
 
 	if (!object)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS err = load_btf(source, object);
-	Py_END_ALLOW_THREADS return layout_finish(object, err);
+	Py_BEGIN_ALLOW_THREADS
+	err = load_btf(source, object);
+	Py_END_ALLOW_THREADS
+	return layout_finish(object, err);
 }
 
 /* Without the GIL. */
@@ -202,8 +207,8 @@ static PyObject *layout_from_btf_data(PyObject *self, PyObject *args)
 	struct pa_error *err = NULL;
 
 	if (object) {
-		Py_BEGIN_ALLOW_THREADS err =
-			load_btf_data(&base, &split, object->layout);
+		Py_BEGIN_ALLOW_THREADS
+		err = load_btf_data(&base, &split, object->layout);
 		Py_END_ALLOW_THREADS
 	}
 	PyBuffer_Release(&base);

@@ -140,3 +140,18 @@ def test_vmlinux_of_another_kernel(kernel: str) -> None:
         Layout.from_dwarf(source, [other])
     assert str(other) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_types_of_loaded_modules(kernel: str) -> None:
+    """Split BTF in the dump of a kernel that has nd_pmem loaded."""
+    dump = make.dump(kernel, "pmem")
+    source = Source.open([dump.vmcore])
+    table = layouts.entries(Layout.from_dwarf(source, [dump.vmlinux]))
+    if not table["symbol", "btf_modules"]["known"]:
+        assert not table["type", "struct pmem_device"]["known"]
+        return
+    module = Path(dump.meta["debug_modules"]) / "nd_pmem.ko.debug"
+    full = layouts.entries(Layout.from_dwarf(source, [dump.vmlinux, module]))
+    assert full["type", "struct pmem_device"]["known"]
+    assert layouts.differences(table, full) == []
+    assert layouts.differences(layouts.entries(Layout.from_btf(source)), full) == []
