@@ -4,7 +4,7 @@
 import os
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, final
 
-Progress = Callable[[str, int, int], object]
+_Progress = Callable[[str, int, int], object]
 
 class TargetError(Exception):
     code: str
@@ -50,7 +50,7 @@ class Kernel:
     def audit(
         self,
         checks: Optional[Sequence[str]] = None,
-        progress: Optional[Progress] = None,
+        progress: Optional[_Progress] = None,
     ) -> Dict[str, Any]: ...
     def memory(self) -> Dict[str, Any]: ...
     def page(self, pfn: int, /) -> Dict[str, Any]: ...

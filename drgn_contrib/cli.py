@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping, NoReturn, Optional, Se
 from drgn_contrib.report import ExitStatus
 
 if TYPE_CHECKING:
-    from drgn_contrib._pageaudit import Kernel, Progress
+    from drgn_contrib._pageaudit import Kernel
+    from drgn_contrib.run import Progress
     from drgn_contrib.target import OpenedTarget
 
 _EPILOG = """\

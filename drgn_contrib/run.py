@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple
 
 from drgn_contrib import _pageaudit, report, target
 from drgn_contrib.target import vmcoreinfo_value
@@ -13,7 +13,8 @@ from drgn_contrib.version import VERSION
 if TYPE_CHECKING:
     import drgn
 
-    from drgn_contrib._pageaudit import Progress
+#: Called with the phase, how much is done, and of how much.
+Progress = Callable[[str, int, int], object]
 
 
 def audit(
