@@ -99,6 +99,7 @@ void pa_census_destroy(struct pa_census *census)
 			free(census->classes[i]);
 	free(census->classes);
 	free(census->zones);
+	pa_cpu_tasks_deinit(&census->cpu_tasks);
 	pa_array_deinit(&census->anomalies);
 	pa_array_deinit(&census->poisoned);
 	pa_array_deinit(&census->hugetlb);
@@ -118,6 +119,7 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 	[PA_CENSUS_SCAN] = pa_census_scan,
 	[PA_CENSUS_BUDDY] = pa_census_buddy,
 	[PA_CENSUS_PCP] = pa_census_pcp,
+	[PA_CENSUS_TAKEN] = pa_census_taken,
 	[PA_CENSUS_LRU] = pa_census_lru,
 	[PA_CENSUS_HUGETLB] = pa_census_hugetlb,
 };

@@ -15,6 +15,7 @@
 #include "base/job.h"
 #include "kernel/kernel.h"
 #include "kernel/memmap.h"
+#include "kernel/task.h"
 
 /*
  * One byte a page: a class in the low six bits and two marks. It is all that
@@ -221,6 +222,7 @@ enum pa_census_part {
 	PA_CENSUS_SCAN,
 	PA_CENSUS_BUDDY,
 	PA_CENSUS_PCP,
+	PA_CENSUS_TAKEN,
 	PA_CENSUS_LRU,
 	PA_CENSUS_HUGETLB,
 	PA_NR_CENSUS_PARTS,
@@ -254,6 +256,10 @@ struct pa_census {
 	struct pa_zone_count *zones;
 	/* Struct pages: read, filtered out of the dump, absent. */
 	uint64_t pages_read, pages_excluded, pages_unreadable;
+	/* What each CPU was doing. */
+	struct pa_cpu_tasks cpu_tasks;
+	/* Free pages that a task or a deferred list holds. */
+	uint64_t pages_taken;
 	/* Entries of lists and slots examined, over all holders. */
 	uint64_t references;
 	struct pa_census_part_result parts[PA_NR_CENSUS_PARTS];
@@ -299,6 +305,7 @@ struct pa_error *pa_census_fault(struct pa_census *census,
 struct pa_error *pa_census_scan(struct pa_census *census, struct pa_job *job);
 struct pa_error *pa_census_buddy(struct pa_census *census, struct pa_job *job);
 struct pa_error *pa_census_pcp(struct pa_census *census, struct pa_job *job);
+struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job);
 struct pa_error *pa_census_lru(struct pa_census *census, struct pa_job *job);
 struct pa_error *pa_census_hugetlb(struct pa_census *census,
 				   struct pa_job *job);

@@ -2,9 +2,9 @@
 /* Poisoned pages: mm/memory-failure.c, check_new_pages() in page_alloc.c. */
 #include <inttypes.h>
 
+#include "census/orphans.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
-#include "checks/lost.h"
 
 /* False, with the status set, on a kernel without memory failure handling. */
 static bool has_poison(struct pa_check_context *c,
@@ -77,7 +77,7 @@ struct pa_error *pa_check_hwpoison_in_buddy(struct pa_check_context *c,
 }
 
 /* One lost run with poison in it: each block was dropped on its own. */
-static void report_leak(void *arg, uint64_t start, uint64_t end)
+static struct pa_error *report_leak(void *arg, uint64_t start, uint64_t end)
 {
 	struct pa_check_context *c = arg;
 	const struct pa_census *census = c->census;
@@ -90,7 +90,7 @@ static void report_leak(void *arg, uint64_t start, uint64_t end)
 			continue;
 
 		uint32_t order =
-			pa_lost_block_order(p->pfn, start, end, max_order);
+			pa_orphans_block_order(p->pfn, start, end, max_order);
 		uint64_t block = pa_align_down(p->pfn, PA_BIT(order));
 		uint64_t poisoned = 0;
 
@@ -120,6 +120,7 @@ static void report_leak(void *arg, uint64_t start, uint64_t end)
 		add_poisoned(c, f, p);
 		i += poisoned - 1;
 	}
+	return NULL;
 }
 
 struct pa_error *
@@ -133,13 +134,12 @@ pa_check_hwpoison_neighbour_leak(struct pa_check_context *c,
 	pa_check_scan_coverage(c, result);
 	result->examined = census->poisoned.length;
 	if (census->parts[PA_CENSUS_PCP].unreadable ||
-	    census->parts[PA_CENSUS_PCP].err) {
+	    census->parts[PA_CENSUS_TAKEN].unreadable) {
 		pa_check_status(result, PA_SKIPPED,
 				"the per-cpu lists could not be read");
 		return NULL;
 	}
-	pa_lost_runs(census, report_leak, c);
-	return NULL;
+	return pa_orphans_visit(census, report_leak, c);
 }
 
 /* Pages flagged, by where they are. */

@@ -6,6 +6,9 @@
 #define PGMAPS PA_NEEDS_PART(PA_PART_PGMAPS)
 #define SCAN (ZONES | PA_NEEDS_CENSUS(PA_CENSUS_SCAN))
 #define BUDDY (SCAN | PA_NEEDS_CENSUS(PA_CENSUS_BUDDY))
+#define LISTS                                     \
+	(BUDDY | PA_NEEDS_CENSUS(PA_CENSUS_PCP) | \
+	 PA_NEEDS_CENSUS(PA_CENSUS_TAKEN))
 
 const struct pa_check pa_checks[PA_NR_CHECKS] = {
 	[PA_CHECK_SECTION_STATE] = {
@@ -73,7 +76,7 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "__free_one_page() would have merged; a broken list; "
 		       "the same for per-cpu lists.",
 		.run = pa_check_buddy_structure,
-		.needs = BUDDY | PA_NEEDS_CENSUS(PA_CENSUS_PCP),
+		.needs = LISTS,
 	},
 	[PA_CHECK_ISOLATED_PAGEBLOCK] = {
 		.id = "isolated-pageblock",
@@ -94,7 +97,7 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "and not the rest of a non-compound allocation: memory "
 		       "that nothing returns until reboot.",
 		.run = pa_check_lost_free_pages,
-		.needs = BUDDY | PA_NEEDS_CENSUS(PA_CENSUS_PCP),
+		.needs = LISTS,
 	},
 	[PA_CHECK_LRU_STRUCTURE] = {
 		.id = "lru-structure",
@@ -154,7 +157,7 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "the block belongs to nobody; unpoisoning or offlining "
 		       "and onlining does not return it.",
 		.run = pa_check_hwpoison_neighbour_leak,
-		.needs = BUDDY | PA_NEEDS_CENSUS(PA_CENSUS_PCP),
+		.needs = LISTS,
 	},
 	[PA_CHECK_HWPOISON_ACCOUNTING] = {
 		.id = "hwpoison-accounting",

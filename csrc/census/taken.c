@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Free pages that are off the buddy's lists for a while, with a holder: on a
+ * private list of compaction or of a range allocation (struct compact_control,
+ * on a task's stack), on a zone's deferred lists, or not yet accepted.
+ */
+#include "census/orphans.h"
+
+/* A private list is no longer than what one pass of compaction takes. */
+#define MAX_LIST PA_BIT(20)
+
+struct taken {
+	struct pa_census *census;
+	struct pa_memmap *memmap;
+};
+
+/* Marks a free block whose first page is @pfn as somebody's. */
+static void claim(struct taken *taken, uint64_t pfn, uint64_t order)
+{
+	struct pa_census *census = taken->census;
+
+	if (order > census->kernel->page_format.max_buddy_order ||
+	    pfn & PA_MASK(order))
+		order = 0;
+	for (uint64_t i = 0; i < PA_BIT(order); i++) {
+		uint8_t *class = pa_census_class(census, pfn + i);
+
+		if (!class || (*class & PA_CLASS_MASK) != PA_CLASS_ZERO)
+			continue;
+		*class = (uint8_t)((*class & ~PA_CLASS_MASK) | PA_CLASS_TAKEN);
+		census->pages_taken++;
+	}
+}
+
+/* The pfn of the page whose lru is at @node, or PA_NO_PFN: not a page. */
+static uint64_t node_pfn(const struct taken *taken, uint64_t node)
+{
+	const struct pa_kernel *kernel = taken->census->kernel;
+	uint64_t pfn;
+
+	return pa_page_to_pfn(kernel, node - kernel->page_format.lru, &pfn) ?
+		       pfn :
+		       PA_NO_PFN;
+}
+
+/*
+ * Whether the page at @pfn is on a list whose head is no page: a ring of links
+ * that all answer each other. list_del() leaves poison in a page that was
+ * taken off a list, so a lost page has none.
+ */
+static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
+					bool *ret)
+{
+	const struct pa_kernel *kernel = taken->census->kernel;
+	uint64_t start = pa_pfn_to_page(kernel, pfn) + kernel->page_format.lru;
+	uint64_t node = start, heads = 0;
+
+	*ret = false;
+	for (uint64_t i = 0; i < MAX_LIST; i++) {
+		uint64_t next, back;
+		struct pa_error *err = pa_memory_read_u64(
+			taken->memmap->memory, node, &next);
+
+		if (err)
+			return err;
+		if (!pa_is_kernel_address(next) || next & 7)
+			return NULL;
+		err = pa_memory_read_u64(taken->memmap->memory, next + 8,
+					 &back);
+		if (err)
+			return err;
+		if (back != node)
+			return NULL;
+		heads += node_pfn(taken, next) == PA_NO_PFN;
+		if (next == start) {
+			*ret = heads == 1 && i;
+			return NULL;
+		}
+		node = next;
+	}
+	return NULL;
+}
+
+/* The first page of a free block on a private list has its order (v6.9). */
+static struct pa_error *claim_ring(struct taken *taken, uint64_t pfn)
+{
+	const struct pa_kernel *kernel = taken->census->kernel;
+	uint64_t start = pa_pfn_to_page(kernel, pfn) + kernel->page_format.lru;
+	uint64_t node = start;
+
+	do {
+		uint64_t here = node_pfn(taken, node);
+		struct pa_error *err;
+
+		if (here != PA_NO_PFN) {
+			const uint8_t *page;
+
+			err = pa_memmap_page(taken->memmap, here, 1, &page);
+			if (err)
+				return err;
+			claim(taken, here,
+			      pa_page_private(&kernel->page_format, page));
+		}
+		err = pa_memory_read_u64(taken->memmap->memory, node, &node);
+		if (err)
+			return err;
+	} while (node != start);
+	return NULL;
+}
+
+static struct pa_error *visit_orphans(void *arg, uint64_t pfn, uint64_t end)
+{
+	struct taken *taken = arg;
+
+	for (; pfn < end; pfn++) {
+		const uint8_t *class = pa_census_class(taken->census, pfn);
+		bool listed;
+
+		if (!class || (*class & PA_CLASS_MASK) != PA_CLASS_ZERO)
+			continue;
+
+		struct pa_error *err = on_private_list(taken, pfn, &listed);
+
+		if (!err && listed)
+			err = claim_ring(taken, pfn);
+		/* Links to memory that is not there are no list. */
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			err = NULL;
+		}
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/*
+ * Pages that were freed where the zone's lock could not be had wait on a
+ * lock-less list, linked by their pcp_llist, with their order in private
+ * (free_frozen_page_commit() and free_one_page(), v6.15).
+ */
+static struct pa_error *claim_trylock(struct taken *taken,
+				      const struct pa_zone *zone)
+{
+	const struct pa_kernel *kernel = taken->census->kernel;
+	const struct pa_layout *layout = kernel->layout;
+	uint32_t link = PA_OFFSETOF(layout, page, pcp_llist);
+	uint64_t node;
+	struct pa_error *err = pa_memory_read_u64(
+		taken->memmap->memory,
+		zone->address + PA_OFFSETOF(layout, zone, trylock_free_pages),
+		&node);
+
+	for (uint64_t i = 0; !err && node && i < MAX_LIST; i++) {
+		uint64_t pfn;
+		const uint8_t *page;
+
+		if (!pa_page_to_pfn(kernel, node - link, &pfn))
+			return NULL;
+		err = pa_memmap_page(taken->memmap, pfn, 1, &page);
+		if (err)
+			return err;
+		claim(taken, pfn, pa_page_private(&kernel->page_format, page));
+		node = pa_load_u64(page + link);
+	}
+	return err;
+}
+
+/* Blocks of the largest order that were never touched (accept_memory()). */
+static struct pa_error *claim_unaccepted(struct taken *taken,
+					 const struct pa_zone *zone)
+{
+	const struct pa_kernel *kernel = taken->census->kernel;
+	uint64_t head =
+		zone->address +
+		PA_OFFSETOF(kernel->layout, zone, unaccepted_pages);
+	uint64_t node;
+	struct pa_error *err =
+		pa_memory_read_u64(taken->memmap->memory, head, &node);
+
+	for (uint64_t i = 0; !err && node != head && i < MAX_LIST; i++) {
+		uint64_t pfn = node_pfn(taken, node);
+
+		if (pfn == PA_NO_PFN)
+			return NULL;
+		claim(taken, pfn, kernel->page_format.max_buddy_order);
+		err = pa_memory_read_u64(taken->memmap->memory, node, &node);
+	}
+	return err;
+}
+
+static struct pa_error *claim_zones(struct taken *taken)
+{
+	const struct pa_kernel *kernel = taken->census->kernel;
+	const struct pa_layout *layout = kernel->layout;
+	bool trylock = PA_HAS(layout, zone, trylock_free_pages) &&
+		       PA_HAS(layout, page, pcp_llist);
+	bool unaccepted = PA_HAS(layout, zone, unaccepted_pages);
+
+	for (size_t i = 0; i < kernel->zones.list.length; i++) {
+		const struct pa_zone *zone = &kernel->zones.list.items[i];
+		struct pa_error *err =
+			trylock ? claim_trylock(taken, zone) : NULL;
+
+		if (!err && unaccepted)
+			err = claim_unaccepted(taken, zone);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job)
+{
+	struct taken taken = { .census = census };
+	struct pa_error *err = pa_memmap_create(census->kernel, &taken.memmap);
+
+	if (err)
+		return err;
+	pa_job_phase(job, "pages in transit", 1);
+	err = pa_cpu_tasks_init(census->kernel, taken.memmap->memory,
+				&census->cpu_tasks);
+	if (!err)
+		err = claim_zones(&taken);
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		census->parts[PA_CENSUS_TAKEN].unreadable++;
+		err = NULL;
+	}
+	if (!err)
+		err = pa_orphans_visit(census, visit_orphans, &taken);
+	pa_memmap_destroy(taken.memmap);
+	return err;
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "kernel/task.h"
+
+/* PF_IDLE of include/linux/sched.h: a macro on all kernels. */
+#define PF_IDLE 0x2
+/* Places of the x86_64 user_regs_struct. */
+#define REG_IP 16
+#define REG_CS 17
+
+/* current_task of a CPU: in pcpu_hot between v6.2 and v6.14. */
+static struct pa_error *read_current(const struct pa_kernel *kernel,
+				     struct pa_memory *memory,
+				     const struct pa_cpu *cpu, uint64_t *ret)
+{
+	const struct pa_layout *layout = kernel->layout;
+	uint64_t at;
+
+	if (PA_HAS_SYM(layout, pcpu_hot))
+		at = PA_SYM(layout, pcpu_hot) +
+		     PA_OFFSETOF(layout, pcpu_hot, current_task);
+	else if (PA_HAS_SYM(layout, current_task))
+		at = PA_SYM(layout, current_task);
+	else
+		return pa_error_create(PA_ERROR_MISSING,
+				       "no symbol current_task");
+	return pa_memory_read_u64(memory, cpu->offset + at, ret);
+}
+
+static struct pa_error *read_task(const struct pa_kernel *kernel,
+				  struct pa_memory *memory,
+				  const struct pa_cpu *cpu,
+				  struct pa_cpu_task *task)
+{
+	const struct pa_layout *layout = kernel->layout;
+	uint32_t flags;
+	struct pa_error *err = read_current(kernel, memory, cpu, &task->task);
+
+	if (!err)
+		err = pa_memory_read_u32(
+			memory,
+			task->task + PA_OFFSETOF(layout, task_struct, pid),
+			&task->pid);
+	if (!err)
+		err = pa_memory_read_u32(
+			memory,
+			task->task + PA_OFFSETOF(layout, task_struct, flags),
+			&flags);
+	if (!err)
+		err = pa_memory_read(
+			memory,
+			task->task + PA_OFFSETOF(layout, task_struct, comm),
+			sizeof(task->comm) - 1, task->comm);
+	if (!err)
+		task->mode = !task->pid || flags & PF_IDLE ? PA_CPU_IDLE :
+							     PA_CPU_KERNEL;
+	return err;
+}
+
+/*
+ * The notes of a dump come in the order of the online CPUs, if there is one
+ * for each.
+ */
+static void add_registers(const struct pa_kernel *kernel,
+			  struct pa_cpu_tasks *tasks)
+{
+	const struct pa_source_info *info = &kernel->source->info;
+
+	if (info->cpus.length != tasks->list.length)
+		return;
+	for (size_t i = 0; i < tasks->list.length; i++) {
+		struct pa_cpu_task *task = &tasks->list.items[i];
+		const uint64_t *regs = info->cpus.items[i].regs;
+
+		task->ip = regs[REG_IP];
+		if (task->mode == PA_CPU_KERNEL && (regs[REG_CS] & 3) == 3)
+			task->mode = PA_CPU_USER;
+	}
+}
+
+struct pa_error *pa_cpu_tasks_init(const struct pa_kernel *kernel,
+				   struct pa_memory *memory,
+				   struct pa_cpu_tasks *ret)
+{
+	const struct pa_layout *layout = kernel->layout;
+	struct pa_cpu_tasks tasks = { 0 };
+	struct pa_error *err = NULL;
+
+	for (size_t i = 0; !err && i < kernel->cpus.list.length; i++) {
+		const struct pa_cpu *cpu = &kernel->cpus.list.items[i];
+		struct pa_cpu_task task = { .cpu = cpu->nr,
+					    .mode = PA_CPU_UNKNOWN };
+		uint64_t online;
+
+		err = pa_memory_read_u64(
+			memory,
+			PA_SYM(layout, __cpu_online_mask) + cpu->nr / 64 * 8,
+			&online);
+		if (!err && !(online >> cpu->nr % 64 & 1))
+			continue;
+		if (!err)
+			err = read_task(kernel, memory, cpu, &task);
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			err = NULL;
+			task.mode = PA_CPU_UNKNOWN;
+		}
+		if (!err && !pa_array_append(&tasks.list, task))
+			err = &pa_error_no_memory;
+	}
+	if (err) {
+		pa_cpu_tasks_deinit(&tasks);
+		return err;
+	}
+	add_registers(kernel, &tasks);
+	*ret = tasks;
+	return NULL;
+}
+
+void pa_cpu_tasks_deinit(struct pa_cpu_tasks *tasks)
+{
+	pa_array_deinit(&tasks->list);
+}
+
+const struct pa_cpu_task *
+pa_cpu_tasks_in_kernel(const struct pa_cpu_tasks *tasks)
+{
+	for (size_t i = 0; i < tasks->list.length; i++)
+		if (tasks->list.items[i].mode == PA_CPU_KERNEL ||
+		    tasks->list.items[i].mode == PA_CPU_UNKNOWN)
+			return &tasks->list.items[i];
+	return NULL;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What each CPU was doing when the machine stopped: kernel/sched/core.c. */
+#ifndef PA_KERNEL_TASK_H
+#define PA_KERNEL_TASK_H
+
+#include "kernel/kernel.h"
+
+enum pa_cpu_mode {
+	/* The idle task. */
+	PA_CPU_IDLE,
+	PA_CPU_USER,
+	/* A task, in the kernel: maybe in the middle of something. */
+	PA_CPU_KERNEL,
+	/* Its task could not be read. */
+	PA_CPU_UNKNOWN,
+};
+
+struct pa_cpu_task {
+	uint32_t cpu;
+	enum pa_cpu_mode mode;
+	/* Virtual address of the task_struct; 0 if unknown. */
+	uint64_t task;
+	uint32_t pid;
+	char comm[16];
+	/* Instruction pointer, from the dump's notes; 0 if unknown. */
+	uint64_t ip;
+};
+
+struct pa_cpu_tasks {
+	/* The online CPUs. */
+	PA_ARRAY(struct pa_cpu_task) list;
+};
+
+struct pa_error *pa_cpu_tasks_init(const struct pa_kernel *kernel,
+				   struct pa_memory *memory,
+				   struct pa_cpu_tasks *ret);
+void pa_cpu_tasks_deinit(struct pa_cpu_tasks *tasks);
+
+/* The first CPU that is, or may be, in the kernel; NULL if there is none. */
+const struct pa_cpu_task *
+pa_cpu_tasks_in_kernel(const struct pa_cpu_tasks *tasks);
+
+#endif
