@@ -12,7 +12,9 @@
 struct kdump_reader {
 	struct pa_reader base;
 	kdump_ctx_t *ctx;
+	/* Of descriptors and data, see pa_pieces_find(). */
 	size_t hint;
+	size_t data_hint;
 	/*
 	 * The last page that compressed to next to nothing: zeros, mostly, of
 	 * which a dump that was not filtered is full. Equal bytes in the file
@@ -141,6 +143,15 @@ static struct pa_error *read_page(struct kdump_reader *reader,
 		      length;
 		return NULL;
 	}
+
+	/* libkdumpfile maps the file as well, but does not look first. */
+	uint64_t ready = page.bytes;
+
+	*ok = pa_file_span(part->file, page.offset, &ready,
+			   &reader->data_hint) &&
+	      (ready == page.bytes || part->file->flattened);
+	if (!*ok)
+		return NULL;
 	if (page.bytes <= SMALL_BYTES && length == PA_KDUMP_PAGE_BYTES)
 		return read_small(reader, part, &page, phys, buffer, ok);
 	return decompress(reader, phys, length, buffer, ok);
