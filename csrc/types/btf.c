@@ -322,13 +322,16 @@ static bool btf_node_info(const struct pa_graph *graph,
 	}
 }
 
+/* Typedefs and qualifiers of one type. */
+#define MAX_ALIASES 32
+
 /* An INT may itself say that it is a bit field (older BTF). */
 static uint32_t int_bits(const struct pa_btf *btf, uint32_t id,
 			 uint64_t *bit_offset)
 {
 	struct btf_type type;
 
-	for (int i = 0; i < 64; i++) {
+	for (int i = 0; i < MAX_ALIASES; i++) {
 		if (!find_type(btf, id, &type))
 			return 0;
 		switch (type.kind) {
@@ -423,7 +426,7 @@ static void fill_enumerators(const struct btf_type *type,
 }
 
 /* Definitions of one name that are looked at: real kernels have one or two. */
-#define MAX_DEFINITIONS 16
+#define MAX_DEFINITIONS 4
 
 void pa_btf_fill(const struct pa_btf *btf, const struct pa_wanted *wanted,
 		 struct pa_layout *layout)

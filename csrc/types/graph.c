@@ -8,11 +8,12 @@
  * Real chains of typedefs and anonymous members are a few levels deep; the
  * largest record has some hundred members.
  */
-#define MAX_ALIASES 64
+#define MAX_ALIASES 32
 #define MAX_ARRAYS 8
 #define MAX_ANONYMOUS 16
 #define MAX_PATH_PARTS 8
-#define MAX_VISITS 4096
+/* Members looked at for one record of the table, all its members together. */
+#define MAX_VISITS 30000
 
 /* Follows typedefs and qualifiers to what has a size. */
 static bool strip(const struct pa_graph *graph, const struct pa_node *node,
@@ -81,7 +82,7 @@ static bool measure(const struct pa_graph *graph, const struct pa_node *node,
 struct search {
 	const struct pa_graph *graph;
 	struct pa_path_part part;
-	unsigned int visits;
+	unsigned int *visits;
 	struct pa_node_member *found;
 };
 
@@ -95,7 +96,7 @@ static bool find_name(struct search *search, const struct pa_node *record,
 	for (bool first = true; search->graph->ops->member(
 		     search->graph, &iterator, first, &member);
 	     first = false) {
-		if (++search->visits > MAX_VISITS)
+		if (++*search->visits > MAX_VISITS)
 			return false;
 		if (__builtin_add_overflow(member.bit_offset, base_bits,
 					   &member.bit_offset))
@@ -125,13 +126,17 @@ static bool find_name(struct search *search, const struct pa_node *record,
 
 static bool find_member(const struct pa_graph *graph,
 			const struct pa_node *record, const char *id,
-			struct pa_member *ret)
+			unsigned int *visits, struct pa_member *ret)
 {
 	struct pa_node at = *record;
 	struct pa_node_member member = {};
 	uint64_t bits = 0;
 	const char *rest = id;
-	struct search search = { .graph = graph, .found = &member };
+	struct search search = {
+		.graph = graph,
+		.visits = visits,
+		.found = &member,
+	};
 
 	for (int i = 0; pa_member_path_next(&rest, &search.part); i++) {
 		struct pa_node_info info;
@@ -186,6 +191,7 @@ void pa_graph_fill_type(const struct pa_graph *graph,
 		return;
 
 	struct pa_member members[PA_NR_MEMBERS];
+	unsigned int visits = 0;
 	int score = 0;
 	int old_score = 0;
 
@@ -194,7 +200,7 @@ void pa_graph_fill_type(const struct pa_graph *graph,
 		old_score += layout->members[i].known;
 		members[i] = (struct pa_member){};
 		if (info.kind == PA_NODE_RECORD &&
-		    find_member(graph, &record, pa_member_rows[i].id,
+		    find_member(graph, &record, pa_member_rows[i].id, &visits,
 				&members[i])) {
 			/* Nothing real ends behind its record. */
 			if ((uint64_t)members[i].offset + members[i].size >

@@ -13,8 +13,8 @@
 #include "types/wanted.h"
 
 /* Far above any kernel's: 0.2 million symbols, 5 MB of BTF. */
-#define MAX_SYMBOLS (8u << 20)
-#define MAX_NAMES_BYTES ((size_t)64 << 20)
+#define MAX_SYMBOLS (4u << 20)
+#define MAX_NAMES_BYTES ((size_t)32 << 20)
 #define MAX_BTF_BYTES ((size_t)64 << 20)
 
 #define CHUNK_BYTES ((size_t)256 << 10)

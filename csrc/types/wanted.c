@@ -27,24 +27,21 @@ struct pa_wanted {
 	int next_member[PA_NR_MEMBERS];
 };
 
-/* FNV-1a. */
+/*
+ * No name of the table is as long; a damaged BTF may have millions of types
+ * with one name of megabytes.
+ */
+#define MAX_NAME 128
+
+/* FNV-1a, of at most MAX_NAME characters. */
 static uint32_t hash_name(const char *name, size_t *length_ret)
 {
 	uint32_t hash = 2166136261u;
 	const char *at = name;
 
-	for (; *at; at++)
+	for (; *at && at < name + MAX_NAME; at++)
 		hash = (hash ^ (uint8_t)*at) * 16777619u;
 	*length_ret = (size_t)(at - name);
-	return hash;
-}
-
-static uint32_t hash_name_n(const char *name, size_t length)
-{
-	uint32_t hash = 2166136261u;
-
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (uint8_t)name[i]) * 16777619u;
 	return hash;
 }
 
@@ -140,17 +137,9 @@ int pa_wanted_find(const struct pa_wanted *wanted, enum pa_wanted_space space,
 	size_t length;
 	uint32_t hash = hash_name(name, &length);
 
-	return space_find(&wanted->spaces[space], hash, name, length);
-}
-
-int pa_wanted_find_n(const struct pa_wanted *wanted, enum pa_wanted_space space,
-		     const char *name, size_t length)
-{
-	/* Names come from a dump: one with a NUL inside matches nothing. */
-	if (memchr(name, '\0', length))
+	if (length == MAX_NAME)
 		return -1;
-	return space_find(&wanted->spaces[space], hash_name_n(name, length),
-			  name, length);
+	return space_find(&wanted->spaces[space], hash, name, length);
 }
 
 int pa_wanted_first_member(const struct pa_wanted *wanted, enum pa_type_id type)

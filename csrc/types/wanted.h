@@ -29,10 +29,6 @@ void pa_wanted_destroy(struct pa_wanted *wanted);
 /* The row of that name, or -1. */
 int pa_wanted_find(const struct pa_wanted *wanted, enum pa_wanted_space space,
 		   const char *name);
-/* The same for a name that is not NUL-terminated. */
-int pa_wanted_find_n(const struct pa_wanted *wanted, enum pa_wanted_space space,
-		     const char *name, size_t length);
-
 /* The members of @type: first, then each one's next; -1 ends. */
 int pa_wanted_first_member(const struct pa_wanted *wanted,
 			   enum pa_type_id type);
