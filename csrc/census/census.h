@@ -138,6 +138,8 @@ struct pa_zone_count {
 	/* Online pages in valid subsections. */
 	uint64_t pages;
 	uint64_t reserved;
+	/* PageOffline(): given to a balloon, or not yet taken from one. */
+	uint64_t offline;
 	/* Free blocks by order, and all their pages. */
 	uint64_t nr_free[PA_MAX_ORDERS];
 	uint64_t free_pages;

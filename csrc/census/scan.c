@@ -251,6 +251,7 @@ static void add_zone(struct pa_zone_count *to, const struct pa_zone_count *from)
 {
 	to->pages += from->pages;
 	to->reserved += from->reserved;
+	to->offline += from->offline;
 	to->free_pages += from->free_pages;
 	to->unread += from->unread;
 	for (int i = 0; i < PA_MAX_ORDERS; i++)

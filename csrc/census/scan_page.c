@@ -50,9 +50,7 @@ static bool enter_zone(struct pa_scanner *s, uint64_t flags)
 	if (s->zone && s->plain_flags == links)
 		return true;
 
-	const struct pa_zone *zone =
-		pa_zone_find(zones, pa_page_node(s->format, flags),
-			     pa_page_zone(s->format, flags));
+	const struct pa_zone *zone = pa_flags_zone(s->kernel, flags);
 
 	if (!zone)
 		return false;
@@ -297,14 +295,18 @@ static uint8_t classify(const struct pa_scanner *s, const uint8_t *page)
 	const struct pa_page_format *f = s->format;
 	uint64_t flags = pa_page_flags(f, page);
 	/* Slab reuses the word where it has a flag of its own. */
-	bool typed = flags & f->flag.slab ||
-		     pa_page_type(f, pa_page_type_word(f, page)) !=
-			     PA_PAGE_UNTYPED;
+	enum pa_page_type type =
+		flags & f->flag.slab ?
+			PA_PAGE_SLAB :
+			pa_page_type(f, pa_page_type_word(f, page));
 
 	if (flags & f->flag.reserved)
 		return PA_CLASS_RESERVED;
+	if (type == PA_PAGE_OFFLINE)
+		s->zone_count->offline++;
 	if (!pa_page_refcount(f, page))
-		return typed ? PA_CLASS_FROZEN : PA_CLASS_ZERO;
+		return type == PA_PAGE_UNTYPED ? PA_CLASS_ZERO :
+						 PA_CLASS_FROZEN;
 	if (flags & f->flag.lru)
 		return flags & f->flag.unevictable ? PA_CLASS_LRU_UNEVICTABLE :
 						     PA_CLASS_LRU;

@@ -20,16 +20,14 @@ static bool is_isolated(const struct pa_zones *zones, const uint8_t *flags,
 static struct pa_error *zone_of(struct pa_check_context *c, uint64_t pfn,
 				int *ret)
 {
-	const struct pa_page_format *f = &c->kernel->page_format;
 	const struct pa_zone *zone;
 	const uint8_t *page;
 	struct pa_error *err = pa_memmap_page(c->memmap, pfn, 1, &page);
 
 	if (err)
 		return err;
-	zone = pa_zone_find(&c->kernel->zones,
-			    pa_page_node(f, pa_page_flags(f, page)),
-			    pa_page_zone(f, pa_page_flags(f, page)));
+	zone = pa_flags_zone(c->kernel,
+			     pa_page_flags(&c->kernel->page_format, page));
 	*ret = zone ? (int)(zone - c->kernel->zones.list.items) : -1;
 	return NULL;
 }

@@ -91,6 +91,58 @@ static void check_free(struct pa_check_context *c, const struct pa_zone *zone,
 	report(c, zone, "NR_FREE_PAGES", stored, (int64_t)free_pages);
 }
 
+/* Pages of memory blocks that hold the block's own memmap, in one zone. */
+static uint64_t self_hosted(struct pa_check_context *c,
+			    const struct pa_zone *zone)
+{
+	const struct pa_kernel *kernel = c->kernel;
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < kernel->blocks.list.length; i++) {
+		const struct pa_block *block = &kernel->blocks.list.items[i];
+		uint64_t pfn = block->start_section_nr
+			       << kernel->sections.pages_shift;
+		const uint8_t *page;
+
+		if (!block->vmemmap_pages ||
+		    pa_pfn_state(kernel, pfn) != PA_PFN_ONLINE)
+			continue;
+
+		struct pa_error *err = pa_memmap_page(c->memmap, pfn, 1, &page);
+
+		if (err) {
+			pa_error_destroy(err);
+			continue;
+		}
+		if (pa_flags_zone(kernel, pa_page_flags(&kernel->page_format,
+							page)) == zone)
+			pages += block->vmemmap_pages;
+	}
+	return pages;
+}
+
+/*
+ * managed_pages are the pages that the buddy allocator was ever given: all but
+ * reserved ones and a block's own memmap. Balloons take theirs out again and
+ * mark them PageOffline() (adjust_managed_page_count()).
+ */
+static void check_managed(struct pa_check_context *c,
+			  const struct pa_zone *zone,
+			  const struct pa_zone_count *count)
+{
+	uint64_t most = count->pages - count->reserved - self_hosted(c, zone);
+
+	if (zone->managed <= most && zone->managed + count->offline >= most)
+		return;
+
+	struct pa_finding *f = report(c, zone, "managed_pages",
+				      (int64_t)zone->managed, (int64_t)most);
+
+	pa_finding_number(f, "pages", (int64_t)count->pages);
+	pa_finding_number(f, "reserved", (int64_t)count->reserved);
+	pa_finding_number(f, "offline", (int64_t)count->offline);
+}
+
 /* spanned, present and managed pages against each other and the memmap. */
 static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 		       const struct pa_zone_count *count)
@@ -109,6 +161,8 @@ static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 		report(c, zone, "present_pages (more than pages online)",
 		       (int64_t)zone->present, (int64_t)count->pages);
 
+	if (!device && !count->unread)
+		check_managed(c, zone, count);
 	for (size_t i = 0; i < zones->nodes.length; i++) {
 		const struct pa_node *node = &zones->nodes.items[i];
 

@@ -76,6 +76,15 @@ static inline uint64_t pa_pfn_to_page(const struct pa_kernel *kernel,
 bool pa_page_to_pfn(const struct pa_kernel *kernel, uint64_t page,
 		    uint64_t *pfn_ret);
 
+/* page_zone(): the zone that a page's flags name, NULL if there is none. */
+static inline const struct pa_zone *
+pa_flags_zone(const struct pa_kernel *kernel, uint64_t flags)
+{
+	return pa_zone_find(&kernel->zones,
+			    pa_page_node(&kernel->page_format, flags),
+			    pa_page_zone(&kernel->page_format, flags));
+}
+
 /* What a pfn is, as the kernel's own predicates see it. */
 enum pa_pfn_state {
 	/* No section, or a removed one: pfn_valid() is false. */

@@ -115,9 +115,7 @@ static bool set_fields(PyObject *dict, const struct pa_kernel *kernel,
 	uint32_t word = pa_page_type_word(f, page);
 	enum pa_page_type type = flags & f->flag.slab ? PA_PAGE_SLAB :
 							pa_page_type(f, word);
-	const struct pa_zone *zone =
-		pa_zone_find(&kernel->zones, pa_page_node(f, flags),
-			     pa_page_zone(f, flags));
+	const struct pa_zone *zone = pa_flags_zone(kernel, flags);
 	char *names = pa_page_flags_string(f, flags);
 	PyObject *raw = PyList_New(0);
 	bool ok = names && raw;
