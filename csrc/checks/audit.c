@@ -47,7 +47,6 @@ static const struct {
 	{ PA_CHECK_HWPOISON_NEIGHBOUR_LEAK, PA_CHECK_BUDDY_STRUCTURE },
 	{ PA_CHECK_LOST_FREE_PAGES, PA_CHECK_BUDDY_STRUCTURE },
 	{ PA_CHECK_MEMMAP_UNINITIALISED, PA_CHECK_PAGE_LINKS },
-	{ PA_CHECK_SECTION_STATE, PA_CHECK_ZONE_DEVICE_TAINT },
 };
 
 static bool absorbs(const struct pa_finding *left,
@@ -56,6 +55,9 @@ static bool absorbs(const struct pa_finding *left,
 	if (left->pfn == PA_NO_PFN || right->pfn == PA_NO_PFN ||
 	    left->pfn >= right->pfn_end || right->pfn >= left->pfn_end)
 		return false;
+	/* Whether such a section's pages may be used is the question itself. */
+	if (left->check == PA_CHECK_SECTION_STATE)
+		return right->check != PA_CHECK_SECTION_STATE;
 	for (size_t i = 0; i < sizeof(precedence) / sizeof(precedence[0]); i++)
 		if ((int)precedence[i].left == left->check &&
 		    (int)precedence[i].right == right->check)

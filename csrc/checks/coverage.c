@@ -47,3 +47,15 @@ void pa_check_part_coverage(struct pa_check_context *c,
 				"read",
 				p->unreadable);
 }
+
+struct pa_finding *pa_check_disputed(struct pa_check_context *c, uint64_t pfn)
+{
+	for (size_t i = 0; i < c->findings->list.length; i++) {
+		struct pa_finding *f = &c->findings->list.items[i];
+
+		if (f->check == PA_CHECK_SECTION_STATE && f->pfn <= pfn &&
+		    pfn < f->pfn_end)
+			return f;
+	}
+	return NULL;
+}

@@ -19,4 +19,12 @@ void pa_check_part_coverage(struct pa_check_context *context,
 			    struct pa_check_result *result,
 			    enum pa_census_part part);
 
+/*
+ * The finding that says that the section of @pfn, or its memory block,
+ * contradicts itself: whether the section's pages may be used is then unknown.
+ * NULL if there is none, or section-state did not run.
+ */
+struct pa_finding *pa_check_disputed(struct pa_check_context *context,
+				     uint64_t pfn);
+
 #endif

@@ -461,6 +461,21 @@ static struct pa_error *check_fault(struct lru_check *k,
 	return NULL;
 }
 
+/* All faults kept of a list are entries in sections that section-state told. */
+static bool all_disputed(struct lru_check *k, uint64_t head)
+{
+	for (size_t i = 0; i < k->c->census->faults.length; i++) {
+		const struct pa_list_fault *fault =
+			&k->c->census->faults.items[i];
+
+		if (fault->holder == PA_HOLDER_LRU && fault->head == head &&
+		    (fault->kind != PA_FAULT_STALE ||
+		     !pa_check_disputed(k->c, fault->pfn)))
+			return false;
+	}
+	return true;
+}
+
 /* Faults of a list beyond those that the census keeps one by one. */
 static void report_more(struct lru_check *k)
 {
@@ -471,7 +486,8 @@ static void report_more(struct lru_check *k)
 			&k->lru->lruvecs.list.items[list->lruvec];
 		struct pa_finding *f;
 
-		if (walked->faults <= walked->faults_kept)
+		if (walked->faults <= walked->faults_kept ||
+		    all_disputed(k, list->head))
 			continue;
 		f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
 				   severity_of(lruvec), PA_NO_PFN, PA_NO_PFN,

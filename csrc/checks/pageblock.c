@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
+#include "kernel/stack.h"
 
 /* get_pageblock_isolate(), or a migratetype of its own before v6.18. */
 static bool is_isolated(const struct pa_zones *zones, const uint8_t *flags,
@@ -32,11 +33,62 @@ static struct pa_error *zone_of(struct pa_check_context *c, uint64_t pfn,
 	return NULL;
 }
 
+/* Who may be isolating pageblocks, and whether that could be told. */
+struct isolator {
+	struct pa_stack_hit hit;
+	uint64_t unread;
+};
+
+static struct pa_error *find_isolator(struct pa_check_context *c,
+				      struct isolator *ret)
+{
+	static const enum pa_symbol_id functions[] = {
+		PA_SYM_offline_pages,
+		PA_SYM_online_pages,
+		PA_SYM_start_isolate_page_range,
+		PA_SYM_undo_isolate_page_range,
+		PA_SYM_alloc_contig_range,
+		PA_SYM_alloc_contig_range_noprof,
+		PA_SYM_alloc_contig_frozen_range_noprof,
+	};
+
+	return pa_stacks_find(c->kernel, c->memmap->memory, functions,
+			      sizeof(functions) / sizeof(functions[0]),
+			      &ret->hit, &ret->unread);
+}
+
+static enum pa_severity severity_with(const struct isolator *isolator,
+				      enum pa_severity busy)
+{
+	if (isolator->hit.task)
+		return busy;
+	return isolator->unread ? PA_SUSPECT : PA_BUG;
+}
+
+static void add_isolator(struct pa_finding *f, const struct isolator *isolator)
+{
+	if (isolator->hit.task)
+		pa_finding_text(f, "task", "%s (pid %" PRIu32 ")",
+				isolator->hit.comm, isolator->hit.pid);
+	else
+		pa_finding_text(f, "task",
+				"none is offlining or allocating a range");
+}
+
+/* What was found isolated in one zone. */
+struct zone_isolated {
+	/* Pageblocks. */
+	uint64_t blocks;
+	/* Index of the last finding about them, + 1. */
+	size_t finding;
+};
+
 /* Isolated blocks of one section, and where they lie. */
 static struct pa_error *check_section(struct pa_check_context *c,
 				      struct pa_check_result *result,
 				      const struct pa_section *section,
-				      uint64_t *isolated)
+				      const struct isolator *isolator,
+				      struct zone_isolated *isolated)
 {
 	const struct pa_kernel *kernel = c->kernel;
 	const struct pa_zones *zones = &kernel->zones;
@@ -72,16 +124,19 @@ static struct pa_error *check_section(struct pa_check_context *c,
 			return err;
 		if (zone < 0)
 			continue;
-		isolated[zone]++;
+		isolated[zone].blocks++;
 		if (last) {
 			last->pfn_end = pfn + block_pages;
 			continue;
 		}
 		/* Somebody is, or was, offlining or allocating this range. */
 		last = pa_finding_add(
-			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK, PA_INFO, pfn,
+			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK,
+			severity_with(isolator, PA_INFO), pfn,
 			pfn + block_pages,
 			"isolated pageblocks: nothing can be allocated here");
+		add_isolator(last, isolator);
+		isolated[zone].finding = c->findings->list.length;
 		pa_finding_number(last, "section", (int64_t)section->nr);
 		if (block)
 			pa_finding_text(last, "memory_block_state", "%s",
@@ -90,13 +145,71 @@ static struct pa_error *check_section(struct pa_check_context *c,
 	return NULL;
 }
 
+/* A block is GOING_OFFLINE only while memory_block_offline() runs. */
+static void check_blocks(struct pa_check_context *c,
+			 const struct isolator *isolator)
+{
+	const struct pa_kernel *kernel = c->kernel;
+	uint64_t pages =
+		kernel->blocks.sections_per_block * kernel->sections.pages;
+
+	for (size_t i = 0; i < kernel->blocks.list.length; i++) {
+		const struct pa_block *block = &kernel->blocks.list.items[i];
+		uint64_t pfn = block->start_section_nr
+			       << kernel->sections.pages_shift;
+
+		if (block->state != PA_BLOCK_GOING_OFFLINE)
+			continue;
+
+		struct pa_finding *f = pa_finding_add(
+			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK,
+			severity_with(isolator, PA_INFO), pfn, pfn + pages,
+			"memory block %" PRIu64 " is going offline", block->id);
+
+		pa_finding_hex(f, "memory_block", block->address);
+		add_isolator(f, isolator);
+	}
+}
+
+/* nr_isolate_pageblock against what was counted. */
+static void report_count(struct pa_check_context *c, const struct pa_zone *zone,
+			 const struct zone_isolated *isolated,
+			 const struct isolator *isolator)
+{
+	struct pa_finding *f;
+
+	if (zone->nr_isolate_pageblock == isolated->blocks)
+		return;
+	/* Blocks that stay isolated and a wrong count are one defect. */
+	if (isolated->finding) {
+		f = &c->findings->list.items[isolated->finding - 1];
+		if (f->severity < PA_SUSPECT)
+			f->severity = PA_SUSPECT;
+	} else {
+		f = pa_finding_add(
+			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK,
+			zone->locked ? PA_SUSPECT :
+				       severity_with(isolator, PA_SUSPECT),
+			PA_NO_PFN, PA_NO_PFN,
+			"node %u zone %s: nr_isolate_pageblock is %" PRIu64
+			", %" PRIu64 " pageblocks are isolated",
+			zone->node, zone->name, zone->nr_isolate_pageblock,
+			isolated->blocks);
+		add_isolator(f, isolator);
+	}
+	pa_finding_number(f, "nr_isolate_pageblock",
+			  (int64_t)zone->nr_isolate_pageblock);
+	pa_finding_number(f, "isolated_pageblocks", (int64_t)isolated->blocks);
+	pa_finding_hex(f, "zone", zone->address);
+}
+
 struct pa_error *pa_check_isolated_pageblock(struct pa_check_context *c,
 					     struct pa_check_result *result)
 {
 	const struct pa_kernel *kernel = c->kernel;
 	const struct pa_sections *sections = &kernel->sections;
 	const struct pa_zones *zones = &kernel->zones;
-	pa_auto_free uint64_t *isolated =
+	pa_auto_free struct zone_isolated *isolated =
 		calloc(zones->list.length + 1, sizeof(*isolated));
 
 	if (!isolated)
@@ -106,11 +219,19 @@ struct pa_error *pa_check_isolated_pageblock(struct pa_check_context *c,
 				"the kernel has no CONFIG_MEMORY_ISOLATION");
 		return NULL;
 	}
+
+	struct isolator isolator = { 0 };
+	struct pa_error *err = find_isolator(c, &isolator);
+
+	if (err)
+		return err;
 	/* offline_pages() leaves its blocks isolated when it is done. */
 	for (size_t i = 0; i < sections->list.length; i++) {
 		const struct pa_section *section = &sections->list.items[i];
 
-		if (!section->online)
+		if (!section->online ||
+		    pa_check_disputed(c, section->nr
+						 << sections->pages_shift))
 			continue;
 		if (!section->pageblocks) {
 			pa_check_status(result, PA_PARTIAL,
@@ -119,33 +240,17 @@ struct pa_error *pa_check_isolated_pageblock(struct pa_check_context *c,
 			continue;
 		}
 
-		struct pa_error *err =
-			check_section(c, result, section, isolated);
-
+		err = check_section(c, result, section, &isolator, isolated);
 		if (err)
 			return err;
 	}
+	check_blocks(c, &isolator);
 	if (result->status == PA_PARTIAL)
 		return NULL;
 	for (size_t i = 0; i < zones->list.length; i++) {
 		const struct pa_zone *zone = &zones->list.items[i];
 
-		if (zone->nr_isolate_pageblock == isolated[i])
-			continue;
-
-		struct pa_finding *f = pa_finding_add(
-			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK,
-			zone->locked ? PA_SUSPECT : PA_BUG, PA_NO_PFN,
-			PA_NO_PFN,
-			"node %u zone %s: nr_isolate_pageblock is %" PRIu64
-			", %" PRIu64 " pageblocks are isolated",
-			zone->node, zone->name, zone->nr_isolate_pageblock,
-			isolated[i]);
-
-		pa_finding_number(f, "stored",
-				  (int64_t)zone->nr_isolate_pageblock);
-		pa_finding_number(f, "recounted", (int64_t)isolated[i]);
-		pa_finding_hex(f, "zone", zone->address);
+		report_count(c, zone, &isolated[i], &isolator);
 	}
 	return NULL;
 }

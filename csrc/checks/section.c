@@ -2,6 +2,7 @@
 /* Sections, subsections and memory blocks: mm/sparse.c, drivers/base/memory.c */
 #include <inttypes.h>
 
+#include "checks/coverage.h"
 #include "checks/families.h"
 
 static void report(struct pa_check_context *c, const struct pa_section *section,
@@ -60,24 +61,24 @@ static bool usage_not_boot(struct pa_check_context *c,
 	       (*class & PA_CLASS_MASK) != PA_CLASS_UNKNOWN;
 }
 
-/* The section's own word; false if it is too wrong for more to be said. */
-static bool check_word(struct pa_check_context *c,
+/* The section's own word: the first thing that is wrong with it. */
+static void check_word(struct pa_check_context *c,
 		       const struct pa_section *section)
 {
 	const struct pa_sections *sections = &c->kernel->sections;
 
 	if (!section->word)
-		return false; /* Removed; boot memory keeps its usage map. */
+		return; /* Removed; boot memory keeps its usage map. */
 	if (!section->present) {
 		report(c, section, PA_BUG, "has flags without PRESENT");
-		return false;
+		return;
 	}
 	if (!section->has_mem_map) {
 		/* section_deactivate() clears it a moment before the rest. */
 		report(c, section, section->online ? PA_BUG : PA_SUSPECT,
 		       section->online ? "online without a memory map" :
 					 "present without a memory map");
-		return false;
+		return;
 	}
 	/*
 	 * With a virtual memory map every section's coded pointer, pfn 0's
@@ -87,25 +88,22 @@ static bool check_word(struct pa_check_context *c,
 	    c->kernel->space.vmemmap_start) {
 		report(c, section, PA_BUG,
 		       "its memory map is not where vmemmap has it");
-		return false;
+		return;
 	}
 	if (!section->usage) {
 		report(c, section, PA_BUG, "has no usage map");
-		return false;
+		return;
 	}
 	if (!section->usage_read)
-		return false;
+		return;
 	/* section_deactivate() removes a section with its last subsection. */
 	if (!any_subsection(sections, section)) {
 		report(c, section, PA_BUG, "has no valid subsection");
-		return false;
+		return;
 	}
-	if (section->early && usage_not_boot(c, section)) {
+	if (section->early && usage_not_boot(c, section))
 		report(c, section, PA_BUG,
 		       "EARLY, but its usage map is not boot memory");
-		return false;
-	}
-	return true;
 }
 
 static bool has_pgmap(const struct pa_kernel *kernel,
@@ -126,6 +124,8 @@ static void check_against_block(struct pa_check_context *c,
 	const struct pa_block *block =
 		pa_block_find(&kernel->blocks, section->nr);
 
+	if (pa_check_disputed(c, section->nr << kernel->sections.pages_shift))
+		return;
 	if (!block) {
 		/* ZONE_DEVICE sections have no block; online RAM has. */
 		if (section->online && !kernel->blocks.unreadable)
@@ -161,6 +161,10 @@ static void check_block(struct pa_check_context *c, const struct pa_block *block
 		const struct pa_section *section = pa_pfn_to_section(
 			sections, (first + i) << sections->pages_shift);
 
+		/* A section that contradicts itself is the defect, told. */
+		if (pa_check_disputed(c,
+				      (first + i) << sections->pages_shift))
+			return;
 		present += section && section->present;
 		online += section && section->online;
 	}
@@ -172,6 +176,9 @@ static void check_block(struct pa_check_context *c, const struct pa_block *block
 		what = "none of its sections is present";
 	else if (block->state == PA_BLOCK_ONLINE && !online)
 		what = "online, but none of its sections is";
+	else if (block->state == PA_BLOCK_OFFLINE && present &&
+		 online == present)
+		what = "offline, but its sections are online";
 	/* offline_pages() refuses a block with holes. */
 	else if (block->state == PA_BLOCK_OFFLINE && present < per_block)
 		what = "offline, and it lacks sections";
@@ -200,16 +207,13 @@ struct pa_error *pa_check_section_state(struct pa_check_context *c,
 
 	for (size_t i = 0; i < sections->list.length; i++) {
 		const struct pa_section *section = &sections->list.items[i];
-		size_t before = c->findings->list.length;
 
 		result->examined++;
 		if (section->usage && !section->usage_read)
 			pa_check_status(result, PA_PARTIAL,
 					"the usage map of some sections could "
 					"not be read");
-		if (check_word(c, section) && blocks &&
-		    before == c->findings->list.length)
-			check_against_block(c, section);
+		check_word(c, section);
 	}
 	if (sections->unreadable_roots)
 		pa_check_status(result, PA_PARTIAL,
@@ -227,9 +231,13 @@ struct pa_error *pa_check_section_state(struct pa_check_context *c,
 		pa_check_status(result, PA_PARTIAL,
 				"%" PRIu64 " memory blocks could not be read",
 				kernel->blocks.unreadable);
+	/* What is wrong with all of a block is one defect, of the block. */
 	pa_array_for_each(block, &kernel->blocks.list) {
 		result->examined++;
 		check_block(c, block);
 	}
+	for (size_t i = 0; i < sections->list.length; i++)
+		if (sections->list.items[i].present)
+			check_against_block(c, &sections->list.items[i]);
 	return NULL;
 }

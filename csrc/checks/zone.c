@@ -143,12 +143,27 @@ static void check_managed(struct pa_check_context *c,
 	pa_finding_number(f, "offline", (int64_t)count->offline);
 }
 
+/* A section in the zone contradicts itself: which pages are online is unsure. */
+static bool is_disputed(struct pa_check_context *c, const struct pa_zone *zone)
+{
+	for (size_t i = 0; i < c->findings->list.length; i++) {
+		const struct pa_finding *f = &c->findings->list.items[i];
+
+		if (f->check == PA_CHECK_SECTION_STATE &&
+		    f->pfn < zone->start_pfn + zone->spanned &&
+		    zone->start_pfn < f->pfn_end)
+			return true;
+	}
+	return false;
+}
+
 /* spanned, present and managed pages against each other and the memmap. */
 static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 		       const struct pa_zone_count *count)
 {
 	const struct pa_zones *zones = &c->kernel->zones;
 	bool device = (int)zone->index == c->kernel->page_format.zone_device;
+	bool counted = !device && !count->unread && !is_disputed(c, zone);
 
 	if (zone->present > zone->spanned)
 		report(c, zone, "present_pages (more than spanned_pages)",
@@ -157,11 +172,11 @@ static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 		report(c, zone, "managed_pages (more than present_pages)",
 		       (int64_t)zone->managed, (int64_t)zone->present);
 	/* Online pages of the zone hold all that is present, and holes. */
-	if (!device && !count->unread && zone->present > count->pages)
+	if (counted && zone->present > count->pages)
 		report(c, zone, "present_pages (more than pages online)",
 		       (int64_t)zone->present, (int64_t)count->pages);
 
-	if (!device && !count->unread)
+	if (counted)
 		check_managed(c, zone, count);
 	for (size_t i = 0; i < zones->nodes.length; i++) {
 		const struct pa_node *node = &zones->nodes.items[i];
