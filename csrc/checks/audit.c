@@ -8,8 +8,10 @@
 #include <time.h>
 
 const char *const pa_check_status_names[] = {
-	[PA_RAN] = "ran",	  [PA_PARTIAL] = "partial",
-	[PA_SKIPPED] = "skipped", [PA_FAILED] = "failed",
+	[PA_RAN] = "ran",
+	[PA_PARTIAL] = "partial",
+	[PA_SKIPPED] = "skipped",
+	[PA_FAILED] = "failed",
 	[PA_NOT_APPLICABLE] = "not-applicable",
 };
 
@@ -123,8 +125,7 @@ static bool needs_met(const struct pa_audit *audit,
 	for (int i = 0; i < PA_NR_PARTS; i++)
 		if (check->needs & PA_NEEDS_PART(i) && kernel->parts[i]) {
 			/* No such symbol: the kernel lacks the thing. */
-			bool lacks = kernel->parts[i]->code ==
-				     PA_ERROR_MISSING;
+			bool lacks = kernel->parts[i]->code == PA_ERROR_MISSING;
 
 			pa_check_status(result,
 					lacks ? PA_NOT_APPLICABLE : PA_SKIPPED,

@@ -14,7 +14,8 @@ static bool is_isolated(const struct pa_zones *zones, const uint8_t *flags,
 {
 	if (zones->pageblock_bits == 8)
 		return flags[block] >> zones->pageblock_isolate_bit & 1;
-	return (flags[block / 2] >> block % 2 * 4 & 7) == zones->migrate_isolate;
+	return (flags[block / 2] >> block % 2 * 4 & 7) ==
+	       zones->migrate_isolate;
 }
 
 /* Index in zones.list of the zone that the page's own flags name, or -1. */
@@ -230,8 +231,7 @@ struct pa_error *pa_check_isolated_pageblock(struct pa_check_context *c,
 		const struct pa_section *section = &sections->list.items[i];
 
 		if (!section->online ||
-		    pa_check_disputed(c, section->nr
-						 << sections->pages_shift))
+		    pa_check_disputed(c, section->nr << sections->pages_shift))
 			continue;
 		if (!section->pageblocks) {
 			pa_check_status(result, PA_PARTIAL,

@@ -10,10 +10,10 @@ static void report(struct pa_check_context *c, const struct pa_section *section,
 {
 	const struct pa_sections *sections = &c->kernel->sections;
 	uint64_t pfn = section->nr << sections->pages_shift;
-	struct pa_finding *f = pa_finding_add(
-		c->findings, PA_CHECK_SECTION_STATE, severity, pfn,
-		pfn + sections->pages, "section %" PRIu64 ": %s", section->nr,
-		what);
+	struct pa_finding *f =
+		pa_finding_add(c->findings, PA_CHECK_SECTION_STATE, severity,
+			       pfn, pfn + sections->pages,
+			       "section %" PRIu64 ": %s", section->nr, what);
 	const struct pa_block *block =
 		c->kernel->parts[PA_PART_BLOCKS] ?
 			NULL :
@@ -54,9 +54,9 @@ static bool usage_not_boot(struct pa_check_context *c,
 	if (section->usage < space->direct_start ||
 	    section->usage >= space->direct_end)
 		return false;
-	class = pa_census_class(c->census, (section->usage -
-					    space->direct_start) >>
-						   space->page_shift);
+	class = pa_census_class(c->census,
+				(section->usage - space->direct_start) >>
+					space->page_shift);
 	return class && (*class & PA_CLASS_MASK) != PA_CLASS_RESERVED &&
 	       (*class & PA_CLASS_MASK) != PA_CLASS_UNKNOWN;
 }
@@ -134,8 +134,7 @@ static void check_against_block(struct pa_check_context *c,
 		return;
 	}
 	if (block->state == PA_BLOCK_OFFLINE && section->online)
-		report(c, section, PA_BUG,
-		       "online in an offline memory block");
+		report(c, section, PA_BUG, "online in an offline memory block");
 	/*
 	 * online_pages() and offline_pages() change all of a block's sections.
 	 * A block may have absent ones, and, from boot, a ZONE_DEVICE one.
@@ -147,7 +146,8 @@ static void check_against_block(struct pa_check_context *c,
 }
 
 /* A block against the sections that it should have. */
-static void check_block(struct pa_check_context *c, const struct pa_block *block)
+static void check_block(struct pa_check_context *c,
+			const struct pa_block *block)
 {
 	const struct pa_kernel *kernel = c->kernel;
 	const struct pa_sections *sections = &kernel->sections;
@@ -162,8 +162,7 @@ static void check_block(struct pa_check_context *c, const struct pa_block *block
 			sections, (first + i) << sections->pages_shift);
 
 		/* A section that contradicts itself is the defect, told. */
-		if (pa_check_disputed(c,
-				      (first + i) << sections->pages_shift))
+		if (pa_check_disputed(c, (first + i) << sections->pages_shift))
 			return;
 		present += section && section->present;
 		online += section && section->online;
@@ -185,10 +184,10 @@ static void check_block(struct pa_check_context *c, const struct pa_block *block
 	if (!what || sections->unreadable_roots)
 		return;
 
-	struct pa_finding *f = pa_finding_add(
-		c->findings, PA_CHECK_SECTION_STATE, PA_BUG, pfn,
-		pfn + per_block * sections->pages,
-		"memory block %" PRIu64 ": %s", block->id, what);
+	struct pa_finding *f =
+		pa_finding_add(c->findings, PA_CHECK_SECTION_STATE, PA_BUG, pfn,
+			       pfn + per_block * sections->pages,
+			       "memory block %" PRIu64 ": %s", block->id, what);
 
 	pa_finding_hex(f, "memory_block", block->address);
 	pa_finding_number(f, "state", (int64_t)block->raw_state);
@@ -222,8 +221,7 @@ struct pa_error *pa_check_section_state(struct pa_check_context *c,
 				sections->unreadable_roots);
 	if (!blocks) {
 		if (PA_HAS_SYM(kernel->layout, memory_blocks))
-			pa_check_status(result, PA_PARTIAL,
-					"memory blocks: %s",
+			pa_check_status(result, PA_PARTIAL, "memory blocks: %s",
 					kernel->parts[PA_PART_BLOCKS]->message);
 		return NULL;
 	}

@@ -205,12 +205,12 @@ static void check_nodes(struct pa_check_context *c)
 		if (present == node->present)
 			continue;
 
-		struct pa_finding *f = pa_finding_add(
-			c->findings, PA_CHECK_ZONE_ACCOUNTING, PA_BUG,
-			PA_NO_PFN, PA_NO_PFN,
-			"node %u: node_present_pages is %" PRIu64
-			", its zones have %" PRIu64,
-			node->id, node->present, present);
+		struct pa_finding *f =
+			pa_finding_add(c->findings, PA_CHECK_ZONE_ACCOUNTING,
+				       PA_BUG, PA_NO_PFN, PA_NO_PFN,
+				       "node %u: node_present_pages is %" PRIu64
+				       ", its zones have %" PRIu64,
+				       node->id, node->present, present);
 
 		pa_finding_number(f, "stored", (int64_t)node->present);
 		pa_finding_number(f, "recounted", (int64_t)present);
