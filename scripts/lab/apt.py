@@ -7,6 +7,7 @@ The archive is the one that the machine's own apt uses: its addresses are asked 
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Iterator, Optional
 
-from .paths import lock, made_dir
+from .paths import lab_dir, lock, made_dir
 from .run import LabError, run, say, tool
 
 # How old the package lists may be: sid removes packages within hours of an upload.
@@ -198,3 +199,22 @@ def unpack_with_libs(apt: Apt, names: Iterable[str], target: Path) -> None:
     for deb in apt.download(newest[name] for name in names):
         unpack(deb, target)
 
+
+def unpacked_program(binary: str, names: Iterable[str]) -> list[str]:
+    """The command line that runs a program from packages unpacked under lab_dir().
+
+    The packages are the newest of any suite and come with the libraries they need: the
+    machine's own libc may be older.
+    """
+    root = lab_dir() / binary
+    with lock(binary):
+        if not root.exists():
+            new = root.with_name(f"{binary}.{os.getpid()}")
+            unpack_with_libs(Apt(), names, new)
+            new.rename(root)
+    loader = next(root.glob("**/ld-linux-x86-64.so.2"), None)
+    program = next(root.glob(f"**/bin/{binary}"), None)
+    if not loader or not program:
+        raise LabError(f"the {binary} package is not laid out as expected")
+    libs = sorted({str(p.parent) for p in root.glob("**/*.so.*") if "gconv" not in p.parts})
+    return [str(loader), "--library-path", ":".join(libs), str(program)]

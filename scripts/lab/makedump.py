@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Sequence
 
-from .apt import Apt, unpack_with_libs
-from .paths import lab_dir, lock
+from .apt import unpacked_program
+from .paths import lock
 from .run import LabError, run
 
-# The newest of any suite, with the libraries it needs: the machine's own glibc may be older.
+# makedumpfile and the libraries it needs.
 PACKAGES = (
     "makedumpfile",
     "libc6",
@@ -42,18 +42,7 @@ SPLIT_PARTS = 3
 
 def program() -> list[str]:
     """The command line that runs the lab's makedumpfile."""
-    root = lab_dir() / "makedumpfile"
-    with lock("makedumpfile"):
-        if not root.exists():
-            new = root.with_name(f"makedumpfile.{os.getpid()}")
-            unpack_with_libs(Apt(), PACKAGES, new)
-            new.rename(root)
-    loader = next(root.glob("**/ld-linux-x86-64.so.2"), None)
-    binary = next(root.glob("**/bin/makedumpfile"), None)
-    if not loader or not binary:
-        raise LabError("the makedumpfile package is not laid out as expected")
-    libs = sorted({str(p.parent) for p in root.glob("**/*.so.*") if "gconv" not in p.parts})
-    return [str(loader), "--library-path", ":".join(libs), str(binary)]
+    return unpacked_program("makedumpfile", PACKAGES)
 
 
 def filter_dump(source: Path, target: Path, options: Sequence[str]) -> list[Path]:
