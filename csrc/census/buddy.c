@@ -20,7 +20,8 @@ static const char *type_name(const struct pa_layout *layout, uint32_t type)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct pa_enumerator *e = &layout->enumerators[rows[i].id];
+		const struct pa_enumerator *e =
+			&layout->enumerators[rows[i].id];
 
 		if (e->known && (uint64_t)e->value == type)
 			return rows[i].name;
@@ -81,8 +82,7 @@ static struct pa_error *walk_free_list(void *arg, uint64_t index)
 	uint32_t type = (uint32_t)(index % zones->nr_migrate_types);
 	uint32_t order =
 		(uint32_t)(index / zones->nr_migrate_types % zones->nr_orders);
-	size_t zone_index =
-		index / zones->nr_migrate_types / zones->nr_orders;
+	size_t zone_index = index / zones->nr_migrate_types / zones->nr_orders;
 	const struct pa_zone *zone = &zones->list.items[zone_index];
 	struct buddy_list list = {
 		.worker = worker,

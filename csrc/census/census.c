@@ -140,10 +140,10 @@ struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 	if (!census)
 		return &pa_error_no_memory;
 	census->kernel = kernel;
-	census->classes = calloc(kernel->sections.list.length,
-				 sizeof(*census->classes));
-	census->zones = calloc(kernel->zones.list.length + 1,
-			       sizeof(*census->zones));
+	census->classes =
+		calloc(kernel->sections.list.length, sizeof(*census->classes));
+	census->zones =
+		calloc(kernel->zones.list.length + 1, sizeof(*census->zones));
 	if (!census->classes || !census->zones) {
 		pa_census_destroy(census);
 		return &pa_error_no_memory;

@@ -73,10 +73,9 @@ struct pa_error *pa_orphans_visit(const struct pa_census *census,
 			}
 
 			struct pa_error *err =
-				start == PA_NO_PFN ?
-					NULL :
-					visit_run(census, start, end, visit,
-						  arg);
+				start == PA_NO_PFN ? NULL :
+						     visit_run(census, start,
+							       end, visit, arg);
 
 			if (err)
 				return err;

@@ -126,10 +126,9 @@ static struct pa_error *walk_zone(void *arg, uint64_t index)
 	for (size_t i = 0; i < kernel->cpus.list.length; i++) {
 		const struct pa_cpu *cpu = &kernel->cpus.list.items[i];
 		uint64_t pages = 0, count = 0;
-		struct pa_error *err =
-			walk_cpu(worker, index, cpu,
-				 zone->pcp + cpu->offset + inside, &pages,
-				 &count);
+		struct pa_error *err = walk_cpu(
+			worker, index, cpu, zone->pcp + cpu->offset + inside,
+			&pages, &count);
 
 		if (pa_error_is_target(err)) {
 			pa_error_destroy(err);

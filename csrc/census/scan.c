@@ -24,9 +24,9 @@ static struct pa_error *scanner_create(void *arg, void **ret)
 	s->format = &census->kernel->page_format;
 	s->zones = calloc(s->kernel->zones.list.length + 1, sizeof(*s->zones));
 
-	struct pa_error *err = s->zones ? pa_memmap_create(s->kernel,
-							   &s->memmap) :
-					  &pa_error_no_memory;
+	struct pa_error *err = s->zones ?
+				       pa_memmap_create(s->kernel, &s->memmap) :
+				       &pa_error_no_memory;
 
 	if (err) {
 		free(s->zones);
@@ -119,9 +119,9 @@ static struct pa_error *scan_online(struct pa_scanner *s, uint8_t *classes,
 		if (i >= run->nr)
 			break;
 
-		struct pa_error *err = pa_scan_page(
-			s, run->pfn + i, run->pages + i * size, run->nr - i,
-			&classes[i]);
+		struct pa_error *err = pa_scan_page(s, run->pfn + i,
+						    run->pages + i * size,
+						    run->nr - i, &classes[i]);
 
 		if (err)
 			return err;
@@ -215,8 +215,8 @@ static struct pa_error *scan_section(void *worker, uint64_t index)
 			continue;
 		}
 
-		struct pa_error *err = scan_state(
-			s, classes + (pfn - start), state, pfn, next);
+		struct pa_error *err = scan_state(s, classes + (pfn - start),
+						  state, pfn, next);
 
 		if (err)
 			return err;

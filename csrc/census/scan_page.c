@@ -198,8 +198,8 @@ static struct pa_error *scan_orphan_tail(struct pa_scanner *s, uint64_t pfn,
 
 	uint32_t order = pa_folio_order(f, head);
 
-	if (!order || order > f->max_order ||
-	    head_pfn & PA_MASK(order) || pfn - head_pfn >= PA_BIT(order))
+	if (!order || order > f->max_order || head_pfn & PA_MASK(order) ||
+	    pfn - head_pfn >= PA_BIT(order))
 		return pa_scan_anomaly(s, PA_ANOMALY_TAIL_HEAD, pfn,
 				       pa_page_compound(f, page), 0, 0);
 	enter_compound(s, head_pfn, order, head, pa_folio_is_hugetlb(f, head));

@@ -58,8 +58,8 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 	*ret = false;
 	for (uint64_t i = 0; i < MAX_LIST; i++) {
 		uint64_t next, back;
-		struct pa_error *err = pa_memory_read_u64(
-			taken->memmap->memory, node, &next);
+		struct pa_error *err =
+			pa_memory_read_u64(taken->memmap->memory, node, &next);
 
 		if (err)
 			return err;
@@ -171,9 +171,8 @@ static struct pa_error *claim_unaccepted(struct taken *taken,
 					 const struct pa_zone *zone)
 {
 	const struct pa_kernel *kernel = taken->census->kernel;
-	uint64_t head =
-		zone->address +
-		PA_OFFSETOF(kernel->layout, zone, unaccepted_pages);
+	uint64_t head = zone->address +
+			PA_OFFSETOF(kernel->layout, zone, unaccepted_pages);
 	uint64_t node;
 	struct pa_error *err =
 		pa_memory_read_u64(taken->memmap->memory, head, &node);
@@ -199,8 +198,8 @@ static struct pa_error *claim_zones(struct taken *taken)
 
 	for (size_t i = 0; i < kernel->zones.list.length; i++) {
 		const struct pa_zone *zone = &kernel->zones.list.items[i];
-		struct pa_error *err =
-			trylock ? claim_trylock(taken, zone) : NULL;
+		struct pa_error *err = trylock ? claim_trylock(taken, zone) :
+						 NULL;
 
 		if (!err && unaccepted)
 			err = claim_unaccepted(taken, zone);

@@ -105,10 +105,10 @@ static void check_anomaly(struct pa_check_context *c,
 static void check_unlisted(struct pa_check_context *c, uint64_t pfn,
 			   uint32_t order)
 {
-	struct pa_finding *f = pa_finding_add(
-		c->findings, PA_CHECK_BUDDY_STRUCTURE, PA_BUG, pfn,
-		pfn + PA_BIT(order), "a free block of order %u is on no list",
-		order);
+	struct pa_finding *f =
+		pa_finding_add(c->findings, PA_CHECK_BUDDY_STRUCTURE, PA_BUG,
+			       pfn, pfn + PA_BIT(order),
+			       "a free block of order %u is on no list", order);
 
 	pa_finding_number(f, "order", (int64_t)order);
 	pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, pfn));

@@ -81,7 +81,7 @@ static struct pa_finding *add_finding(struct pa_check_context *c,
 				      const struct pa_anomaly *a,
 				      enum pa_severity severity)
 {
-#define ADD(...)                                                            \
+#define ADD(...)                                                           \
 	pa_finding_add(c->findings, PA_CHECK_COMPOUND_STRUCTURE, severity, \
 		       a->pfn, a->pfn_end, __VA_ARGS__)
 	struct pa_finding *f;

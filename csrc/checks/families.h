@@ -5,7 +5,7 @@
 
 #include "checks/check.h"
 
-#define PA_CHECK_FUNCTION(name)                                  \
+#define PA_CHECK_FUNCTION(name)                                 \
 	struct pa_error *name(struct pa_check_context *context, \
 			      struct pa_check_result *result)
 

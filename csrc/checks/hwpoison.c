@@ -184,7 +184,8 @@ static uint64_t check_blocks(struct pa_check_context *c)
 
 		total += block->nr_hwpoison;
 		for (size_t j = 0; j < census->poisoned.length; j++) {
-			const struct pa_poisoned *p = &census->poisoned.items[j];
+			const struct pa_poisoned *p =
+				&census->poisoned.items[j];
 
 			flagged += p->pfn >= pfn && p->pfn < pfn + pages &&
 				   p->state != PA_PFN_DEVICE && !p->hugetlb;
@@ -223,9 +224,9 @@ static struct pa_error *check_node_stats(struct pa_check_context *c)
 		return NULL;
 	for (size_t i = 0; i < c->kernel->zones.nodes.length; i++) {
 		const struct pa_node *node = &c->kernel->zones.nodes.items[i];
-		struct pa_error *err = pa_memory_read(
-			c->memmap->memory, node->address + stats_at, size,
-			bytes);
+		struct pa_error *err = pa_memory_read(c->memmap->memory,
+						      node->address + stats_at,
+						      size, bytes);
 
 		if (err)
 			return err;
@@ -258,12 +259,12 @@ static void check_total(struct pa_check_context *c, uint64_t total,
 	struct pa_finding *f = NULL;
 
 	if (count->flagged > total)
-		f = pa_finding_add(
-			c->findings, PA_CHECK_HWPOISON_ACCOUNTING, PA_BUG,
-			PA_NO_PFN, PA_NO_PFN,
-			"%" PRIu64 " pages of RAM are flagged as poisoned, "
-			"num_poisoned_pages is %" PRIu64,
-			count->flagged, total);
+		f = pa_finding_add(c->findings, PA_CHECK_HWPOISON_ACCOUNTING,
+				   PA_BUG, PA_NO_PFN, PA_NO_PFN,
+				   "%" PRIu64
+				   " pages of RAM are flagged as poisoned, "
+				   "num_poisoned_pages is %" PRIu64,
+				   count->flagged, total);
 	else if (total > count->flagged + count->hugetlb + count->device)
 		f = pa_finding_add(
 			c->findings, PA_CHECK_HWPOISON_ACCOUNTING, PA_INFO,
@@ -271,8 +272,7 @@ static void check_total(struct pa_check_context *c, uint64_t total,
 			"num_poisoned_pages is %" PRIu64 ", %" PRIu64
 			" pages are flagged: the rest is raw poison of hugetlb "
 			"pages, of device memory, or was never flagged",
-			total,
-			count->flagged + count->hugetlb + count->device);
+			total, count->flagged + count->hugetlb + count->device);
 	if (!f)
 		return;
 	pa_finding_number(f, "num_poisoned_pages", (int64_t)total);
@@ -313,8 +313,7 @@ struct pa_error *pa_check_hwpoison_accounting(struct pa_check_context *c,
 				c->findings, PA_CHECK_HWPOISON_ACCOUNTING,
 				PA_BUG, PA_NO_PFN, PA_NO_PFN,
 				"the memory blocks count %" PRIu64
-				" poisoned pages, num_poisoned_pages is %"
-				PRIu64,
+				" poisoned pages, num_poisoned_pages is %" PRIu64,
 				blocks, total);
 
 			pa_finding_number(f, "blocks", (int64_t)blocks);

@@ -9,8 +9,7 @@
  * deferred_init_memmap() fills most of the memmap after the first tasks have
  * started; pglist_data.first_deferred_pfn is ULONG_MAX when it is done.
  */
-static struct pa_error *deferred_from(struct pa_check_context *c,
-				      uint64_t *ret)
+static struct pa_error *deferred_from(struct pa_check_context *c, uint64_t *ret)
 {
 	const struct pa_kernel *kernel = c->kernel;
 

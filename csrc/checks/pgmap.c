@@ -156,9 +156,10 @@ static void check_altmap(struct pa_check_context *c,
 	if (!what)
 		return;
 
-	struct pa_finding *f = pa_finding_add(
-		c->findings, PA_CHECK_PGMAP_DANGLING, PA_BUG, range->pfn,
-		range->pfn_end, "the pgmap's altmap %s", what);
+	struct pa_finding *f = pa_finding_add(c->findings,
+					      PA_CHECK_PGMAP_DANGLING, PA_BUG,
+					      range->pfn, range->pfn_end,
+					      "the pgmap's altmap %s", what);
 
 	add_pgmap(f, map);
 	pa_finding_hex(f, "base_pfn", map->altmap_base_pfn);

@@ -13,9 +13,8 @@ static void add_target(struct pa_check_context *c, struct pa_finding *f,
 		       enum pa_target target, uint64_t pfn)
 {
 	const struct pa_section *section =
-		pfn == PA_NO_PFN ?
-			NULL :
-			pa_pfn_to_section(&c->kernel->sections, pfn);
+		pfn == PA_NO_PFN ? NULL :
+				   pa_pfn_to_section(&c->kernel->sections, pfn);
 
 	pa_finding_text(f, "target", "%s", pa_target_names[target]);
 	if (section) {

@@ -130,8 +130,8 @@ static struct pa_error *x86_64_setup_regions(struct pa_memory *memory,
 				   "the kernel's memory regions are out of "
 				   "order: wrong debug information for this "
 				   "dump, or a damaged dump");
-	ret->direct_end =
-		pa_min(vmalloc, ret->direct_start + PA_BIT(ret->max_physmem_bits));
+	ret->direct_end = pa_min(
+		vmalloc, ret->direct_start + PA_BIT(ret->max_physmem_bits));
 	return NULL;
 }
 

@@ -37,13 +37,11 @@ static bool is_usable(const struct pa_layout *layout)
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
 		const struct pa_member *m = &layout->members[needed[i]];
 
-		if (!m->known || m->offset > size ||
-		    m->size > size - m->offset)
+		if (!m->known || m->offset > size || m->size > size - m->offset)
 			return false;
 	}
 	return PA_M(layout, hstate, nr_huge_pages_node)->length == nr_nodes &&
-	       PA_M(layout, hstate, free_huge_pages_node)->length ==
-		       nr_nodes &&
+	       PA_M(layout, hstate, free_huge_pages_node)->length == nr_nodes &&
 	       PA_M(layout, hstate, surplus_huge_pages_node)->length ==
 		       nr_nodes;
 }
@@ -63,8 +61,8 @@ static struct pa_error *read_hstate(struct pa_memory *memory,
 {
 	const struct pa_member *name = PA_M(layout, hstate, name);
 	struct pa_hstate h = { .address = address };
-	struct pa_error *err = pa_memory_read(
-		memory, address, PA_SIZEOF(layout, hstate), bytes);
+	struct pa_error *err = pa_memory_read(memory, address,
+					      PA_SIZEOF(layout, hstate), bytes);
 
 	if (err)
 		return err;
@@ -74,10 +72,10 @@ static struct pa_error *read_hstate(struct pa_memory *memory,
 	h.free = PA_GET(layout, bytes, hstate, free_huge_pages);
 	h.resv = PA_GET(layout, bytes, hstate, resv_huge_pages);
 	h.surplus = PA_GET(layout, bytes, hstate, surplus_huge_pages);
-	h.active_list = address + PA_OFFSETOF(layout, hstate,
-					      hugepage_activelist);
-	h.free_lists = address + PA_OFFSETOF(layout, hstate,
-					     hugepage_freelists);
+	h.active_list =
+		address + PA_OFFSETOF(layout, hstate, hugepage_activelist);
+	h.free_lists =
+		address + PA_OFFSETOF(layout, hstate, hugepage_freelists);
 	memcpy(h.name, bytes + name->offset,
 	       pa_min(name->size, sizeof(h.name) - 1));
 	for (char *c = h.name; *c; c++)

@@ -5,12 +5,9 @@
 #include <stdlib.h>
 
 const char *const pa_pfn_state_names[PA_NR_PFN_STATES] = {
-	[PA_PFN_ABSENT] = "absent",
-	[PA_PFN_HOLE] = "hole",
-	[PA_PFN_OFFLINE] = "offline",
-	[PA_PFN_DEVICE] = "device",
-	[PA_PFN_ALTMAP] = "altmap",
-	[PA_PFN_ONLINE] = "online",
+	[PA_PFN_ABSENT] = "absent",   [PA_PFN_HOLE] = "hole",
+	[PA_PFN_OFFLINE] = "offline", [PA_PFN_DEVICE] = "device",
+	[PA_PFN_ALTMAP] = "altmap",   [PA_PFN_ONLINE] = "online",
 	[PA_PFN_UNKNOWN] = "unknown",
 };
 
@@ -123,8 +120,8 @@ bool pa_page_to_pfn(const struct pa_kernel *kernel, uint64_t page,
 	uint64_t offset = page - kernel->space.vmemmap_start;
 	uint64_t size = kernel->page_format.size;
 
-	if (offset / size >= PA_BIT(kernel->space.max_physmem_bits -
-				    kernel->space.page_shift)) {
+	if (offset / size >=
+	    PA_BIT(kernel->space.max_physmem_bits - kernel->space.page_shift)) {
 		*pfn_ret = PA_NO_PFN;
 		return false;
 	}
@@ -152,7 +149,8 @@ enum pa_pfn_state pa_pfn_state_run(const struct pa_kernel *kernel, uint64_t pfn,
 	const struct pa_sections *sections = &kernel->sections;
 	const struct pa_section *section = pa_pfn_to_section(sections, pfn);
 
-	end = pa_min(end, pa_align_down(pfn, sections->pages) + sections->pages);
+	end = pa_min(end,
+		     pa_align_down(pfn, sections->pages) + sections->pages);
 	if (!section || !section->has_mem_map) {
 		*end_ret = end;
 		return PA_PFN_ABSENT;

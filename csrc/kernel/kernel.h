@@ -54,8 +54,8 @@ struct pa_error *pa_kernel_create(struct pa_source *source,
 void pa_kernel_destroy(struct pa_kernel *kernel);
 
 /* One thread's memory; owned by the caller. */
-static inline struct pa_error *
-pa_kernel_memory(const struct pa_kernel *kernel, struct pa_memory **ret)
+static inline struct pa_error *pa_kernel_memory(const struct pa_kernel *kernel,
+						struct pa_memory **ret)
 {
 	return pa_memory_create(kernel->source, kernel->arch, &kernel->space,
 				ret);

@@ -98,8 +98,8 @@ static struct pa_error *init_format(const struct pa_layout *layout,
 		f->lock = PA_OFFSETOF(layout, pglist_data, lru_lock);
 	if (!f->size || f->size > MAX_LRUVEC_BYTES || !f->nr_lists ||
 	    f->nr_lists > 16 ||
-	    f->lists + f->nr_lists * LIST_HEAD_BYTES > f->size ||
-	    !f->active || !f->file || f->unevictable >= f->nr_lists ||
+	    f->lists + f->nr_lists * LIST_HEAD_BYTES > f->size || !f->active ||
+	    !f->file || f->unevictable >= f->nr_lists ||
 	    (f->lock_in_lruvec && f->lock + 4 > f->size) ||
 	    !init_gens(layout, f))
 		return pa_error_create(PA_ERROR_MISSING,
@@ -148,8 +148,7 @@ static bool add_lists(struct reading *r, uint32_t index)
 		    !pa_array_append(&lruvecs->lists, list))
 			return false;
 	}
-	for (uint32_t i = 0; i < f->nr_gens * PA_LRU_TYPES * f->nr_zones;
-	     i++) {
+	for (uint32_t i = 0; i < f->nr_gens * PA_LRU_TYPES * f->nr_zones; i++) {
 		uint32_t offset = f->gen_lists + i * LIST_HEAD_BYTES;
 		struct pa_lru_list list = {
 			.lruvec = index,
@@ -211,10 +210,9 @@ static struct pa_error *read_memcg(struct reading *r, size_t index,
 				   const struct pa_node *node)
 {
 	uint64_t per_node;
-	struct pa_error *err =
-		pa_memcg_node(r->memory, r->layout,
-			      &r->memcgs->list.items[index], node->id,
-			      &per_node);
+	struct pa_error *err = pa_memcg_node(r->memory, r->layout,
+					     &r->memcgs->list.items[index],
+					     node->id, &per_node);
 
 	if (pa_error_is_target(err)) {
 		pa_error_destroy(err);
@@ -286,12 +284,11 @@ struct pa_error *pa_lruvecs_init(struct pa_memory *memory,
 		const struct pa_node *node = &zones->nodes.items[n];
 
 		if (!memcgs->enabled)
-			err = read_lruvec(&r,
-					  node->address +
-						  PA_OFFSETOF(layout,
-							      pglist_data,
-							      __lruvec),
-					  -1, node);
+			err = read_lruvec(
+				&r,
+				node->address + PA_OFFSETOF(layout, pglist_data,
+							    __lruvec),
+				-1, node);
 		for (size_t i = 0; !err && i < memcgs->list.length; i++)
 			err = read_memcg(&r, i, node);
 	}

@@ -18,8 +18,7 @@
  * subsystem's static key off.
  */
 static struct pa_error *find_root(struct pa_memory *memory,
-				  const struct pa_layout *layout,
-				  uint64_t *ret)
+				  const struct pa_layout *layout, uint64_t *ret)
 {
 	uint32_t enabled = 1;
 	struct pa_error *err = NULL;
@@ -60,8 +59,8 @@ struct children {
 	bool failed;
 };
 
-static bool css_online(struct pa_memory *memory,
-		       const struct pa_layout *layout, uint64_t css)
+static bool css_online(struct pa_memory *memory, const struct pa_layout *layout,
+		       uint64_t css)
 {
 	uint32_t flags;
 	struct pa_error *err;
@@ -94,8 +93,8 @@ static bool add_memcg(struct children *c, uint64_t css)
 static bool visit_child(void *arg, uint64_t node)
 {
 	struct children *c = arg;
-	uint64_t css = node - PA_OFFSETOF(c->layout, cgroup_subsys_state,
-					  sibling);
+	uint64_t css =
+		node - PA_OFFSETOF(c->layout, cgroup_subsys_state, sibling);
 
 	/*
 	 * A node answers for its neighbours, so it is on one list only; the
@@ -242,8 +241,8 @@ static struct pa_error *read_name(struct pa_memory *memory,
 }
 
 void pa_memcg_path(struct pa_memory *memory, const struct pa_layout *layout,
-		   const struct pa_memcgs *memcgs,
-		   const struct pa_memcg *memcg, char *buffer, size_t size)
+		   const struct pa_memcgs *memcgs, const struct pa_memcg *memcg,
+		   char *buffer, size_t size)
 {
 	bool known = PA_HAS(layout, cgroup_subsys_state, cgroup) &&
 		     PA_HAS(layout, cgroup, kn) &&

@@ -45,8 +45,8 @@ const struct pa_memcg *pa_memcg_find(const struct pa_memcgs *memcgs,
  * "?" for what cannot be read.
  */
 void pa_memcg_path(struct pa_memory *memory, const struct pa_layout *layout,
-		   const struct pa_memcgs *memcgs,
-		   const struct pa_memcg *memcg, char *buffer, size_t size);
+		   const struct pa_memcgs *memcgs, const struct pa_memcg *memcg,
+		   char *buffer, size_t size);
 
 /* Address of memcg->nodeinfo[node], a struct mem_cgroup_per_node; 0 if none. */
 struct pa_error *pa_memcg_node(struct pa_memory *memory,

@@ -16,10 +16,9 @@ struct pa_error *pa_memmap_create(const struct pa_kernel *kernel,
 	memmap->kernel = kernel;
 	memmap->buffer = malloc(BUFFER_BYTES);
 
-	struct pa_error *err = memmap->buffer ?
-				       pa_kernel_memory(kernel,
-							&memmap->memory) :
-				       &pa_error_no_memory;
+	struct pa_error *err =
+		memmap->buffer ? pa_kernel_memory(kernel, &memmap->memory) :
+				 &pa_error_no_memory;
 
 	if (err) {
 		pa_memmap_destroy(memmap);
@@ -132,9 +131,10 @@ struct pa_error *pa_memmap_run(struct pa_memmap *memmap, uint64_t pfn,
 		return split_page(memmap, pfn, ret);
 
 	struct pa_run run;
-	struct pa_error *err = pa_reader_run(
-		memmap->memory->reader, memmap->phys + (va - memmap->va),
-		length - length % size, memmap->buffer, &run);
+	struct pa_error *err = pa_reader_run(memmap->memory->reader,
+					     memmap->phys + (va - memmap->va),
+					     length - length % size,
+					     memmap->buffer, &run);
 
 	if (err)
 		return err;
@@ -159,9 +159,9 @@ struct pa_error *pa_memmap_page(struct pa_memmap *memmap, uint64_t pfn,
 		return pa_error_create(PA_ERROR_INVALID,
 				       "too many struct pages at once");
 
-	struct pa_error *err =
-		pa_memory_read(memmap->memory, pa_pfn_to_page(kernel, pfn),
-			       bytes, memmap->page);
+	struct pa_error *err = pa_memory_read(memmap->memory,
+					      pa_pfn_to_page(kernel, pfn),
+					      bytes, memmap->page);
 
 	if (!err)
 		*ret = memmap->page;

@@ -65,9 +65,9 @@ struct pa_error *pa_memory_read_string(struct pa_memory *memory, uint64_t va,
 				       char *buffer, uint64_t size);
 
 /* The integer member @type.@member of a structure whose bytes are @bytes. */
-#define PA_GET(layout, bytes, type, member)                           \
-	pa_load_uint((const uint8_t *)(bytes) +                       \
-			     PA_OFFSETOF(layout, type, member),       \
+#define PA_GET(layout, bytes, type, member)                     \
+	pa_load_uint((const uint8_t *)(bytes) +                 \
+			     PA_OFFSETOF(layout, type, member), \
 		     PA_M(layout, type, member)->size)
 
 /* Kernel virtual addresses are in the upper half. */

@@ -35,7 +35,8 @@ static enum pa_block_state decode_state(const struct pa_layout *layout,
 	bool is_enum = PA_HAS_ENUM(layout, MEM_ONLINE);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct pa_enumerator *e = &layout->enumerators[rows[i].id];
+		const struct pa_enumerator *e =
+			&layout->enumerators[rows[i].id];
 
 		if (is_enum ? e->known && (uint64_t)e->value == raw :
 			      rows[i].flag == raw)
@@ -68,10 +69,9 @@ static struct pa_error *read_vmemmap_pages(struct block_walk *walk,
 
 	if (!altmap)
 		return NULL;
-	return pa_memory_read_u64(walk->memory,
-				  altmap + PA_OFFSETOF(layout, vmem_altmap,
-						       free),
-				  &block->vmemmap_pages);
+	return pa_memory_read_u64(
+		walk->memory, altmap + PA_OFFSETOF(layout, vmem_altmap, free),
+		&block->vmemmap_pages);
 }
 
 static bool visit_block(void *arg, uint64_t first, uint64_t last,
@@ -87,8 +87,7 @@ static bool visit_block(void *arg, uint64_t first, uint64_t last,
 	if (size > sizeof(bytes))
 		size = sizeof(bytes);
 
-	struct pa_error *err =
-		pa_memory_read(walk->memory, entry, size, bytes);
+	struct pa_error *err = pa_memory_read(walk->memory, entry, size, bytes);
 
 	if (!err)
 		err = read_vmemmap_pages(walk, bytes, &block);
@@ -122,9 +121,9 @@ struct pa_error *pa_blocks_init(struct pa_memory *memory,
 	struct pa_blocks blocks = {
 		.has_nr_hwpoison = PA_HAS(layout, memory_block, nr_hwpoison),
 	};
-	struct block_walk walk = {
-		.memory = memory, .layout = layout, .blocks = &blocks
-	};
+	struct block_walk walk = { .memory = memory,
+				   .layout = layout,
+				   .blocks = &blocks };
 	struct pa_xarray_result result;
 	uint32_t per_block;
 

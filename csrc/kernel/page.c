@@ -30,9 +30,11 @@ struct flag_row {
 	const char *name;
 };
 
-#define ROW(member, enumerator)                                         \
-	{ offsetof(struct pa_page_flags, member), PA_ENUM_##enumerator, \
-	  &#enumerator[3] }
+#define ROW(member, enumerator)                                               \
+	{                                                                     \
+		offsetof(struct pa_page_flags, member), PA_ENUM_##enumerator, \
+			&#enumerator[3]                                       \
+	}
 
 static const struct flag_row flag_rows[] = {
 	ROW(locked, PG_locked),
@@ -222,8 +224,7 @@ static int hpg_bit(const struct pa_enumerator *e)
 	return e->known && e->value >= 0 && e->value < 64 ? (int)e->value : -1;
 }
 
-static void init_folio(const struct pa_layout *layout,
-		       struct pa_page_format *f)
+static void init_folio(const struct pa_layout *layout, struct pa_page_format *f)
 {
 	/* Newest first: the low byte of _flags_1, then bytes of their own. */
 	if (PA_HAS(layout, folio, _folio_order))
@@ -284,10 +285,12 @@ struct pa_error *pa_page_format_init(const struct pa_layout *layout,
 	if (PA_HAS(layout, page, compound_info)) {
 		f.compound = PA_OFFSETOF(layout, page, compound_info);
 		/* compound_info_has_mask(): HVO built in, size a power of 2. */
-		f.tail_form = !(f.size & (f.size - 1)) &&
-				      PA_HAS_ENUM(layout, HPG_vmemmap_optimized) ?
-			      PA_TAIL_MASK :
-			      PA_TAIL_POINTER;
+		f.tail_form =
+			!(f.size & (f.size - 1)) &&
+					PA_HAS_ENUM(layout,
+						    HPG_vmemmap_optimized) ?
+				PA_TAIL_MASK :
+				PA_TAIL_POINTER;
 	} else {
 		f.compound = PA_OFFSETOF(layout, page, compound_head);
 	}

@@ -62,8 +62,7 @@ enum pa_tail_form {
 /* Read-only after pa_page_format_init(). Offsets in bytes. */
 struct pa_page_format {
 	uint32_t size;
-	uint32_t flags, compound, mapping, index, private_, type, refcount,
-		lru;
+	uint32_t flags, compound, mapping, index, private_, type, refcount, lru;
 	enum pa_tail_form tail_form;
 	struct pa_page_flags flag;
 

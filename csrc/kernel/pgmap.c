@@ -7,12 +7,9 @@
 #include "kernel/xarray.h"
 
 const char *const pa_pgmap_type_names[PA_NR_PGMAP_TYPES] = {
-	[PA_PGMAP_PRIVATE] = "private",
-	[PA_PGMAP_COHERENT] = "coherent",
-	[PA_PGMAP_FS_DAX] = "fsdax",
-	[PA_PGMAP_GENERIC] = "generic",
-	[PA_PGMAP_P2PDMA] = "p2pdma",
-	[PA_PGMAP_UNKNOWN] = "unknown",
+	[PA_PGMAP_PRIVATE] = "private", [PA_PGMAP_COHERENT] = "coherent",
+	[PA_PGMAP_FS_DAX] = "fsdax",	[PA_PGMAP_GENERIC] = "generic",
+	[PA_PGMAP_P2PDMA] = "p2pdma",	[PA_PGMAP_UNKNOWN] = "unknown",
 };
 
 /* PGMAP_ALTMAP_VALID and __PERCPU_REF_DEAD: macros on all kernels. */
@@ -41,7 +38,8 @@ static enum pa_pgmap_type decode_type(const struct pa_layout *layout,
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct pa_enumerator *e = &layout->enumerators[rows[i].id];
+		const struct pa_enumerator *e =
+			&layout->enumerators[rows[i].id];
 
 		if (e->known && (uint64_t)e->value == type)
 			return rows[i].type;
@@ -70,9 +68,9 @@ static struct pa_error *read_dead(struct pgmap_walk *walk, const uint8_t *bytes,
 		if (err)
 			return err;
 	} else {
-		ptr = pa_load_u64(bytes + ref->offset +
-				  PA_OFFSETOF(layout, percpu_ref,
-					      percpu_count_ptr));
+		ptr = pa_load_u64(
+			bytes + ref->offset +
+			PA_OFFSETOF(layout, percpu_ref, percpu_count_ptr));
 	}
 	map->dead = ptr & PERCPU_REF_DEAD;
 	map->dead_known = true;
@@ -154,9 +152,9 @@ static struct pa_error *match_range(struct pgmap_walk *walk,
 	range->data_pfn = range->pfn;
 	for (uint64_t i = 0; i < map->nr_range && i < 64; i++) {
 		uint64_t bounds[2];
-		struct pa_error *err = pa_memory_read(
-			walk->memory, at + i * sizeof(bounds), sizeof(bounds),
-			bounds);
+		struct pa_error *err = pa_memory_read(walk->memory,
+						      at + i * sizeof(bounds),
+						      sizeof(bounds), bounds);
 
 		if (err)
 			return err;
@@ -211,9 +209,9 @@ struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 				struct pa_pgmaps *ret)
 {
 	struct pa_pgmaps pgmaps = { 0 };
-	struct pgmap_walk walk = {
-		.memory = memory, .layout = layout, .pgmaps = &pgmaps
-	};
+	struct pgmap_walk walk = { .memory = memory,
+				   .layout = layout,
+				   .pgmaps = &pgmaps };
 	struct pa_xarray_result result = { 0 };
 
 	if (!PA_HAS_SYM(layout, pgmap_array) ||
@@ -222,9 +220,9 @@ struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 				       "the kernel has no device memory maps "
 				       "(CONFIG_ZONE_DEVICE)");
 
-	struct pa_error *err =
-		pa_xarray_walk(memory, layout, PA_SYM(layout, pgmap_array),
-			       visit_range, &walk, &result);
+	struct pa_error *err = pa_xarray_walk(memory, layout,
+					      PA_SYM(layout, pgmap_array),
+					      visit_range, &walk, &result);
 
 	if (!err)
 		err = walk.err;

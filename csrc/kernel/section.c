@@ -30,8 +30,8 @@ static void section_bits(const struct pa_layout *layout,
 	};
 
 	if (PA_HAS_ENUM(layout, SECTION_MARKED_PRESENT_BIT))
-		bits.present =
-			PA_BIT(PA_ENUM(layout, SECTION_MARKED_PRESENT_BIT) & 63);
+		bits.present = PA_BIT(
+			PA_ENUM(layout, SECTION_MARKED_PRESENT_BIT) & 63);
 	if (PA_HAS_ENUM(layout, SECTION_HAS_MEM_MAP_BIT))
 		bits.has_mem_map =
 			PA_BIT(PA_ENUM(layout, SECTION_HAS_MEM_MAP_BIT) & 63);
@@ -66,11 +66,12 @@ static struct pa_error *append_section(struct pa_sections *sections,
 	if (!word && !usage)
 		return NULL;
 	if (sections->list.length >= MAX_SECTIONS)
-		return pa_error_create(PA_ERROR_CORRUPT,
-				       "more than %" PRIu64
-				       " memory sections: the table of sections "
-				       "is damaged",
-				       MAX_SECTIONS);
+		return pa_error_create(
+			PA_ERROR_CORRUPT,
+			"more than %" PRIu64
+			" memory sections: the table of sections "
+			"is damaged",
+			MAX_SECTIONS);
 
 	const struct pa_section_bits *bits = &sections->bits;
 	struct pa_section section = {
@@ -134,8 +135,8 @@ static struct pa_error *read_sections(struct pa_memory *memory,
 	uint64_t nr_roots = (nr_sections + per_root - 1) / per_root;
 	uint64_t highest = nr_sections - 1;
 	uint64_t table;
-	struct pa_error *err = pa_memory_read_u64(
-		memory, PA_SYM(layout, mem_section), &table);
+	struct pa_error *err =
+		pa_memory_read_u64(memory, PA_SYM(layout, mem_section), &table);
 	int64_t length;
 
 	if (err)
@@ -200,8 +201,7 @@ static struct pa_error *read_usages(struct pa_memory *memory,
 			memory, section->usage + map_at, words * 8, map);
 
 		if (!err)
-			err = pa_memory_read(memory,
-					     section->usage + blocks_at,
+			err = pa_memory_read(memory, section->usage + blocks_at,
 					     block_bytes, blocks);
 		if (pa_error_is_target(err)) {
 			pa_error_destroy(err);

@@ -100,8 +100,7 @@ static inline bool pa_pfn_valid(const struct pa_sections *sections,
 	const struct pa_section *section = pa_pfn_to_section(sections, pfn);
 
 	return section && section->has_mem_map &&
-	       (section->early ||
-		pa_pfn_section_valid(sections, section, pfn));
+	       (section->early || pa_pfn_section_valid(sections, section, pfn));
 }
 
 #endif

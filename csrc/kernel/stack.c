@@ -46,15 +46,15 @@ static struct pa_error *search_task(struct search *search, uint64_t task)
 		&stack);
 
 	if (!err)
-		err = pa_memory_read_u64(
-			search->memory,
-			task + PA_OFFSETOF(layout, task_struct, thread__sp),
-			&sp);
+		err = pa_memory_read_u64(search->memory,
+					 task + PA_OFFSETOF(layout, task_struct,
+							    thread__sp),
+					 &sp);
 	if (!err && PA_HAS(layout, task_struct, on_cpu))
-		err = pa_memory_read_u32(
-			search->memory,
-			task + PA_OFFSETOF(layout, task_struct, on_cpu),
-			&on_cpu);
+		err = pa_memory_read_u32(search->memory,
+					 task + PA_OFFSETOF(layout, task_struct,
+							    on_cpu),
+					 &on_cpu);
 	if (err)
 		return err;
 	/* What a running task has saved is old: all of its stack, then. */
@@ -72,16 +72,15 @@ static struct pa_error *search_task(struct search *search, uint64_t task)
 			continue;
 		search->hit.task = task;
 		search->hit.function = function;
-		err = pa_memory_read_u32(
-			search->memory,
-			task + PA_OFFSETOF(layout, task_struct, pid),
-			&search->hit.pid);
+		err = pa_memory_read_u32(search->memory,
+					 task + PA_OFFSETOF(layout, task_struct,
+							    pid),
+					 &search->hit.pid);
 		if (!err)
 			err = pa_memory_read(
 				search->memory,
 				task + PA_OFFSETOF(layout, task_struct, comm),
-				sizeof(search->hit.comm) - 1,
-				search->hit.comm);
+				sizeof(search->hit.comm) - 1, search->hit.comm);
 		break;
 	}
 	return err;
@@ -107,8 +106,7 @@ static bool visit_thread(void *arg, uint64_t node)
 	struct search *search = arg;
 
 	return visit_task(search, node - PA_OFFSETOF(search->kernel->layout,
-						     task_struct,
-						     thread_node));
+						     task_struct, thread_node));
 }
 
 /* All threads of the process whose leader's tasks member is at @node. */
@@ -124,10 +122,11 @@ static bool visit_process(void *arg, uint64_t node)
 		search->memory,
 		leader + PA_OFFSETOF(layout, task_struct, signal), &signal);
 	if (!search->err)
-		search->err = pa_list_walk(
-			search->memory,
-			signal + PA_OFFSETOF(layout, signal_struct, thread_head),
-			MAX_TASKS, visit_thread, search, &result);
+		search->err =
+			pa_list_walk(search->memory,
+				     signal + PA_OFFSETOF(layout, signal_struct,
+							  thread_head),
+				     MAX_TASKS, visit_thread, search, &result);
 	if (pa_error_is_target(search->err)) {
 		pa_error_destroy(search->err);
 		search->err = NULL;

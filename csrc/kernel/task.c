@@ -91,10 +91,10 @@ struct pa_error *pa_cpu_tasks_init(const struct pa_kernel *kernel,
 					    .mode = PA_CPU_UNKNOWN };
 		uint64_t online;
 
-		err = pa_memory_read_u64(
-			memory,
-			PA_SYM(layout, __cpu_online_mask) + cpu->nr / 64 * 8,
-			&online);
+		err = pa_memory_read_u64(memory,
+					 PA_SYM(layout, __cpu_online_mask) +
+						 cpu->nr / 64 * 8,
+					 &online);
 		if (!err && !(online >> cpu->nr % 64 & 1))
 			continue;
 		if (!err)

@@ -17,8 +17,9 @@
  * (before v5.14: per_cpu_pageset) and per_cpu_nodestat.
  */
 static struct pa_error *add_deltas(struct pa_memory *memory, uint64_t address,
-				   const struct pa_member *deltas, int64_t *stats,
-				   uint32_t nr_stats, bool *exact)
+				   const struct pa_member *deltas,
+				   int64_t *stats, uint32_t nr_stats,
+				   bool *exact)
 {
 	int8_t diff[PA_MAX_NODE_STATS];
 	uint32_t n = deltas->length < nr_stats ? deltas->length : nr_stats;
@@ -61,12 +62,10 @@ static struct pa_error *read_stats(struct pa_memory *memory,
 	return err;
 }
 
-static struct pa_error *read_zone(struct pa_memory *memory,
-				  const struct pa_layout *layout,
-				  const struct pa_cpus *cpus,
-				  const struct pa_zones *zones,
-				  const uint8_t *bytes, uint32_t index,
-				  struct pa_zone *zone)
+static struct pa_error *
+read_zone(struct pa_memory *memory, const struct pa_layout *layout,
+	  const struct pa_cpus *cpus, const struct pa_zones *zones,
+	  const uint8_t *bytes, uint32_t index, struct pa_zone *zone)
 {
 	const struct pa_member *area = PA_M(layout, zone, free_area);
 	const struct pa_member *deltas;
@@ -81,9 +80,10 @@ static struct pa_error *read_zone(struct pa_memory *memory,
 		zone->nr_isolate_pageblock =
 			PA_GET(layout, bytes, zone, nr_isolate_pageblock);
 	for (uint32_t i = 0; i < zones->nr_orders; i++)
-		zone->nr_free[i] = pa_load_u64(
-			bytes + area->offset + (uint64_t)i * area->element_size +
-			PA_OFFSETOF(layout, free_area, nr_free));
+		zone->nr_free[i] =
+			pa_load_u64(bytes + area->offset +
+				    (uint64_t)i * area->element_size +
+				    PA_OFFSETOF(layout, free_area, nr_free));
 	/* The first word of any spinlock: not 0 while held. */
 	zone->locked = PA_HAS(layout, zone, lock) &&
 		       pa_load_u32(bytes + PA_OFFSETOF(layout, zone, lock));
@@ -112,11 +112,9 @@ static struct pa_error *read_zone(struct pa_memory *memory,
 		deltas = PA_M(layout, per_cpu_pageset, vm_stat_diff);
 	}
 
-	struct pa_error *err = read_stats(memory, cpus,
-					  PA_M(layout, zone, vm_stat), deltas,
-					  bytes, percpu, zone->stats,
-					  PA_MAX_ZONE_STATS,
-					  &zone->stats_exact);
+	struct pa_error *err = read_stats(
+		memory, cpus, PA_M(layout, zone, vm_stat), deltas, bytes,
+		percpu, zone->stats, PA_MAX_ZONE_STATS, &zone->stats_exact);
 
 	if (err)
 		return err;
@@ -159,8 +157,7 @@ static struct pa_error *read_node(struct pa_memory *memory,
 	struct pa_node node = {
 		.address = address,
 		.id = id,
-		.start_pfn =
-			PA_GET(layout, bytes, pglist_data, node_start_pfn),
+		.start_pfn = PA_GET(layout, bytes, pglist_data, node_start_pfn),
 		.spanned =
 			PA_GET(layout, bytes, pglist_data, node_spanned_pages),
 		.present =
@@ -267,9 +264,9 @@ struct pa_error *pa_zones_init(struct pa_memory *memory,
 	}
 	pa_vmcoreinfo_number(vmcoreinfo, "LENGTH(node_data)", &nr_nodes);
 
-	struct pa_error *err = read_nodes(memory, layout, cpus, &zones,
-					  nr_nodes > 0 ? (uint64_t)nr_nodes :
-							 MAX_NODES);
+	struct pa_error *err =
+		read_nodes(memory, layout, cpus, &zones,
+			   nr_nodes > 0 ? (uint64_t)nr_nodes : MAX_NODES);
 
 	if (!err && !zones.list.length)
 		err = pa_error_create(PA_ERROR_CORRUPT, "no zone has memory");

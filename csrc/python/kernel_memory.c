@@ -17,16 +17,16 @@ static PyObject *zone_list(const struct pa_kernel *kernel)
 
 		if (!pa_py_append(
 			    list,
-			    Py_BuildValue(
-				    "{s:I,s:s,s:K,s:K,s:K,s:K,s:L,s:K}", "node",
-				    zone->node, "name", zone->name, "start_pfn",
-				    ULL(zone->start_pfn), "spanned",
-				    ULL(zone->spanned), "present",
-				    ULL(zone->present), "managed",
-				    ULL(zone->managed), "free",
-				    (long long)zone->stats[free_item],
-				    "nr_isolate_pageblock",
-				    ULL(zone->nr_isolate_pageblock))))
+			    Py_BuildValue("{s:I,s:s,s:K,s:K,s:K,s:K,s:L,s:K}",
+					  "node", zone->node, "name",
+					  zone->name, "start_pfn",
+					  ULL(zone->start_pfn), "spanned",
+					  ULL(zone->spanned), "present",
+					  ULL(zone->present), "managed",
+					  ULL(zone->managed), "free",
+					  (long long)zone->stats[free_item],
+					  "nr_isolate_pageblock",
+					  ULL(zone->nr_isolate_pageblock))))
 			Py_CLEAR(list);
 	}
 	return list;
@@ -74,16 +74,15 @@ static PyObject *pgmap_list(const struct pa_kernel *kernel)
 		if (!ranges ||
 		    !pa_py_append(
 			    list,
-			    Py_BuildValue(
-				    "{s:s,s:N,s:N,s:N,s:K,s:O}", "type",
-				    pa_pgmap_type_names[map->type], "ranges",
-				    ranges, "altmap", altmap, "address",
-				    pa_py_hex(map->address),
-				    "vmemmap_shift", ULL(map->vmemmap_shift),
-				    "dead",
-				    !map->dead_known ? Py_None :
-				    map->dead	     ? Py_True :
-						       Py_False)))
+			    Py_BuildValue("{s:s,s:N,s:N,s:N,s:K,s:O}", "type",
+					  pa_pgmap_type_names[map->type],
+					  "ranges", ranges, "altmap", altmap,
+					  "address", pa_py_hex(map->address),
+					  "vmemmap_shift",
+					  ULL(map->vmemmap_shift), "dead",
+					  !map->dead_known ? Py_None :
+					  map->dead	   ? Py_True :
+							     Py_False)))
 			Py_CLEAR(list);
 	}
 	return list;
@@ -120,15 +119,15 @@ static PyObject *state_map(const struct pa_kernel *kernel)
 	uint64_t run = 0, run_end = 0;
 	enum pa_pfn_state run_state = PA_PFN_ABSENT;
 
-#define FLUSH()                                                              \
-	do {                                                                 \
-		if (run_state != PA_PFN_ABSENT && list &&                    \
-		    !pa_py_append(                                           \
-			    list,                                            \
+#define FLUSH()                                                             \
+	do {                                                                \
+		if (run_state != PA_PFN_ABSENT && list &&                   \
+		    !pa_py_append(                                          \
+			    list,                                           \
 			    Py_BuildValue("{s:K,s:K,s:s}", "pfn", ULL(run), \
-					  "pfn_end", ULL(run_end), "state",  \
-					  pa_pfn_state_names[run_state])))   \
-			Py_CLEAR(list);                                      \
+					  "pfn_end", ULL(run_end), "state", \
+					  pa_pfn_state_names[run_state])))  \
+			Py_CLEAR(list);                                     \
 	} while (0)
 
 	for (size_t i = 0; list && i < sections->list.length; i++) {

@@ -18,47 +18,44 @@ static bool set_location(PyObject *dict, const struct pa_kernel *kernel,
 		section && !kernel->parts[PA_PART_BLOCKS] ?
 			pa_block_find(&kernel->blocks, section->nr) :
 			NULL;
-	bool ok = pa_py_set(dict, "pfn", PyLong_FromUnsignedLongLong(pfn)) &&
-		  pa_py_set(dict, "phys",
-			    pa_py_hex(pfn << kernel->space.page_shift)) &&
-		  pa_py_set(dict, "page", pa_py_hex(pa_pfn_to_page(kernel, pfn))) &&
-		  pa_py_set(dict, "state",
-			    PyUnicode_FromString(
-				    pa_pfn_state_names[pa_pfn_state(kernel,
-								    pfn)])) &&
-		  pa_py_set(dict, "pfn_valid",
-			    PyBool_FromLong(
-				    pa_pfn_valid(&kernel->sections, pfn)));
+	bool ok =
+		pa_py_set(dict, "pfn", PyLong_FromUnsignedLongLong(pfn)) &&
+		pa_py_set(dict, "phys",
+			  pa_py_hex(pfn << kernel->space.page_shift)) &&
+		pa_py_set(dict, "page",
+			  pa_py_hex(pa_pfn_to_page(kernel, pfn))) &&
+		pa_py_set(dict, "state",
+			  PyUnicode_FromString(pa_pfn_state_names[pa_pfn_state(
+				  kernel, pfn)])) &&
+		pa_py_set(
+			dict, "pfn_valid",
+			PyBool_FromLong(pa_pfn_valid(&kernel->sections, pfn)));
 
 	if (ok && section)
-		ok = pa_py_set(dict, "section",
-			       Py_BuildValue(
-				       "{s:K,s:N,s:O,s:O,s:O,s:O,s:O,s:O}",
-				       "nr", ULL(section->nr),
-				       "section_mem_map", pa_py_hex(section->word),
-				       "present",
-				       section->present ? Py_True : Py_False,
-				       "has_mem_map",
-				       section->has_mem_map ? Py_True :
-							      Py_False,
-				       "online",
-				       section->online ? Py_True : Py_False,
-				       "early",
-				       section->early ? Py_True : Py_False,
-				       "taint_zone_device",
-				       section->taint_zone_device ? Py_True :
-								    Py_False,
-				       "subsection_valid",
-				       pa_pfn_section_valid(&kernel->sections,
-							    section, pfn) ?
-					       Py_True :
-					       Py_False));
+		ok = pa_py_set(
+			dict, "section",
+			Py_BuildValue(
+				"{s:K,s:N,s:O,s:O,s:O,s:O,s:O,s:O}", "nr",
+				ULL(section->nr), "section_mem_map",
+				pa_py_hex(section->word), "present",
+				section->present ? Py_True : Py_False,
+				"has_mem_map",
+				section->has_mem_map ? Py_True : Py_False,
+				"online", section->online ? Py_True : Py_False,
+				"early", section->early ? Py_True : Py_False,
+				"taint_zone_device",
+				section->taint_zone_device ? Py_True : Py_False,
+				"subsection_valid",
+				pa_pfn_section_valid(&kernel->sections, section,
+						     pfn) ?
+					Py_True :
+					Py_False));
 	if (ok && block)
-		ok = pa_py_set(dict, "memory_block",
-			       Py_BuildValue("{s:K,s:s}", "id", ULL(block->id),
-					     "state",
-					     pa_block_state_names
-						     [block->state]));
+		ok = pa_py_set(
+			dict, "memory_block",
+			Py_BuildValue("{s:K,s:s}", "id", ULL(block->id),
+				      "state",
+				      pa_block_state_names[block->state]));
 	if (ok && range && pfn >= range->pfn) {
 		const struct pa_pgmap *map =
 			&kernel->pgmaps.maps.items[range->map];
@@ -97,13 +94,12 @@ static bool set_folio(PyObject *dict, const struct pa_kernel *kernel,
 	}
 	return pa_py_set(
 		dict, "folio",
-		Py_BuildValue("{s:K,s:N,s:I,s:I,s:O}", "head_pfn",
-			      ULL(head_pfn), "head",
-			      pa_py_hex(pa_pfn_to_page(kernel, head_pfn)), "order",
-			      pa_folio_order(f, head), "refcount",
-			      pa_page_refcount(f, head), "hugetlb",
-			      pa_folio_is_hugetlb(f, head) ? Py_True :
-							     Py_False));
+		Py_BuildValue(
+			"{s:K,s:N,s:I,s:I,s:O}", "head_pfn", ULL(head_pfn),
+			"head", pa_py_hex(pa_pfn_to_page(kernel, head_pfn)),
+			"order", pa_folio_order(f, head), "refcount",
+			pa_page_refcount(f, head), "hugetlb",
+			pa_folio_is_hugetlb(f, head) ? Py_True : Py_False));
 }
 
 /* The struct page's own fields. */
@@ -140,10 +136,10 @@ static bool set_fields(PyObject *dict, const struct pa_kernel *kernel,
 			       Py_NewRef(Py_None)) &&
 	     pa_py_set(dict, "mapping",
 		       pa_py_hex(pa_load_u64(page + f->mapping))) &&
-	     pa_py_set(dict, "index", pa_py_hex(pa_load_u64(page + f->index))) &&
+	     pa_py_set(dict, "index",
+		       pa_py_hex(pa_load_u64(page + f->index))) &&
 	     pa_py_set(dict, "private", pa_py_hex(pa_page_private(f, page))) &&
-	     pa_py_set(dict, "tail",
-		       PyBool_FromLong(pa_page_is_tail(f, page)));
+	     pa_py_set(dict, "tail", PyBool_FromLong(pa_page_is_tail(f, page)));
 	free(names);
 	Py_XDECREF(raw);
 	return ok;
@@ -159,8 +155,8 @@ PyObject *pa_py_page(struct pa_module_state *state,
 
 	if (!dict)
 		return NULL;
-	if (pfn >> (kernel->space.max_physmem_bits -
-		    kernel->space.page_shift)) {
+	if (pfn >>
+	    (kernel->space.max_physmem_bits - kernel->space.page_shift)) {
 		Py_DECREF(dict);
 		PyErr_SetString(PyExc_ValueError,
 				"the pfn is beyond physical memory");
