@@ -31,8 +31,8 @@ def audit(
     :param threads: Threads to use; 0 for one a processor.
     :param progress: Called a few times a second with the phase, and how much
         of how much is done.
-    :param paths: The dump's files, needed only where drgn is older than
-        0.0.31, which does not tell, or the dump is in several parts.
+    :param paths: The dump's files, needed only where it is in several parts, or
+        drgn is so old that it does not tell.
     :raises TargetError: The target can't be analysed.
     :raises ValueError: There is no such check.
 

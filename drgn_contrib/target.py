@@ -99,7 +99,7 @@ def open_program(
 def _core_path(prog: drgn.Program, paths: Sequence[str]) -> Optional[str]:
     if paths:
         return ", ".join(paths)
-    # Since drgn 0.0.31.
+    # Not in drgn 0.0.31 and before.
     return getattr(prog, "core_dump_path", None)
 
 
@@ -107,10 +107,7 @@ def _program_source(prog: drgn.Program, paths: Sequence[str]) -> Source:
     import drgn
 
     live = bool(prog.flags & drgn.ProgramFlags.IS_LIVE)
-    try:
-        vmcoreinfo: Optional[bytes] = prog["VMCOREINFO"].string_()
-    except KeyError:
-        vmcoreinfo = None
+    vmcoreinfo = _program_vmcoreinfo(prog)
     if not live:
         path = _core_path(prog, paths)
         if path is None and not hasattr(prog, "core_dump_path"):
@@ -135,6 +132,21 @@ def _program_source(prog: drgn.Program, paths: Sequence[str]) -> Source:
     if prog.platform and prog.platform.arch == drgn.Architecture.X86_64:
         machine = _EM_X86_64
     return Source.from_callback(read, vmcoreinfo, live, machine)
+
+
+def _program_vmcoreinfo(prog: drgn.Program) -> Optional[bytes]:
+    import drgn
+
+    try:
+        return bytes(prog["VMCOREINFO"].string_())
+    except KeyError:
+        pass
+    # Old releases of drgn keep the note to themselves; the kernel has it too.
+    try:
+        size = prog["vmcoreinfo_size"].value_()
+        return bytes(prog.read(prog["vmcoreinfo_data"].value_(), size))
+    except (KeyError, drgn.FaultError):
+        return None
 
 
 def _same_note(ours: Optional[bytes], theirs: Optional[bytes]) -> bool:
