@@ -323,6 +323,9 @@ static void add_address(struct reader *r, const char *where, uint64_t address,
 	const struct pa_address_space *space = &r->kernel->space;
 	uint64_t pfn;
 
+	/* pfn_to_page() keeps the memmap's start in a register. */
+	if (!faulted && address == space->vmemmap_start)
+		return;
 	pa_page_to_pfn(r->kernel, address, &pfn);
 	if (pfn != PA_NO_PFN)
 		add_page(r, PA_CRASH_STRUCT_PAGE, where, address, pfn);
