@@ -12,8 +12,9 @@ from typing import Callable, Sequence
 
 import layouts
 import pytest
+from files import EM_X86_64
 
-from drgn_contrib._pageaudit import Layout, TargetError
+from drgn_contrib._pageaudit import Layout, Source, TargetError
 
 #: Everything that a kernel's types can be, under names of our table.
 SOURCE = r"""
@@ -206,6 +207,39 @@ def test_separate_debug_file(compile_kernel: Compile, tmp_path: Path) -> None:
     check(debug, oracle=ours)
     subprocess.run(["objcopy", "--compress-debug-sections", str(vmlinux)], check=True)
     check(vmlinux, oracle=ours)
+
+
+def test_vmlinux_of_the_target(compile_kernel: Compile, tmp_path: Path) -> None:
+    vmlinux = compile_kernel("-g", "-Wl,--build-id=0xabcdef01")
+    symbols = layouts.entries(Layout.from_dwarf(None, [vmlinux]))
+    address = symbols["symbol", "init_task"]["address"]
+
+    def refusal(path: Path, *lines: str) -> str:
+        note = ["NUMBER(phys_base)=0", "KERNELOFFSET=1000000", *lines]
+        source = Source.from_callback(
+            lambda phys, length: None, "\n".join(note).encode(), False, EM_X86_64
+        )
+        with pytest.raises(TargetError) as caught:
+            Layout.from_dwarf(source, [path])
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    # It lacks most of a kernel, but is the right one.
+    right = "type information lacks struct"
+    assert right in refusal(vmlinux)
+    assert right in refusal(vmlinux, "OSRELEASE=6.1.0-test", "BUILD-ID=abcdef01")
+    wrong = refusal(vmlinux, "OSRELEASE=6.1.0-test", "BUILD-ID=abcdef02")
+    assert "its build id is abcdef01, the dump's abcdef02" in wrong
+    # Without a build id by the banner, else by the symbols.
+    assert right in refusal(vmlinux, "OSRELEASE=6.1.0-test")
+    wrong = refusal(vmlinux, "OSRELEASE=6.1.0-tes")
+    assert "Linux version 6.1.0-test (of a test)" in wrong
+    assert "the dump of release 6.1.0-tes" in wrong
+    debug = tmp_path / "vmlinux.debug"
+    subprocess.run(["objcopy", "--only-keep-debug", str(vmlinux), str(debug)], check=True)
+    assert right in refusal(debug, f"SYMBOL(init_task)={address + 0x1000000:x}")
+    wrong = refusal(debug, f"SYMBOL(init_task)={address:x}")
+    assert f"it has init_task at {address + 0x1000000:#x}, the dump at {address:#x}" in wrong
 
 
 def outcome(path: Path) -> "str | None":

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Optional
 
 import layouts
 import pytest
@@ -155,3 +157,31 @@ def test_types_of_loaded_modules(kernel: str) -> None:
     assert full["type", "struct pmem_device"]["known"]
     assert layouts.differences(table, full) == []
     assert layouts.differences(layouts.entries(Layout.from_btf(source)), full) == []
+
+
+def without_build_id(vmcore: Path, *, memory: bool = True) -> Source:
+    """A dump as of a kernel before VMCOREINFO had the build id."""
+    real = Source.open([vmcore])
+    note: bytes = real.info["vmcoreinfo"]
+    lines = [line for line in note.split(b"\n") if not line.startswith(b"BUILD-ID=")]
+
+    def read(phys: int, length: int) -> Optional[bytes]:
+        try:
+            return real.read(phys, length) if memory else None
+        except TargetError:
+            return None
+
+    return Source.from_callback(read, b"\n".join(lines), False, real.info["machine"])
+
+
+def test_vmlinux_by_its_banner(kernel: str) -> None:
+    dump = make.dump(kernel, "light")
+    other = make.dump("v6.1" if kernel != "v6.1" else "v6.12", "light").vmlinux
+    source = without_build_id(dump.vmcore)
+    Layout.from_dwarf(source, [dump.vmlinux])
+    with pytest.raises(TargetError, match='it is of "Linux version .*the dump of'):
+        Layout.from_dwarf(source, [other])
+    source = without_build_id(dump.vmcore, memory=False)
+    Layout.from_dwarf(source, [dump.vmlinux])
+    with pytest.raises(TargetError, match=re.escape(f"the dump of release {dump.meta['release']}")):
+        Layout.from_dwarf(source, [other])
