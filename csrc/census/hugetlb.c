@@ -49,11 +49,10 @@ static bool visit(void *arg, uint64_t node)
 
 	struct pa_hugetlb_folio key = { .pfn = fault->pfn };
 
-	folio = census->hugetlb.length ?
-			bsearch(&key, census->hugetlb.items,
-				census->hugetlb.length, sizeof(key),
-				compare_folios) :
-			NULL;
+	folio = census->hugetlb.length ? bsearch(&key, census->hugetlb.items,
+						 census->hugetlb.length,
+						 sizeof(key), compare_folios) :
+					 NULL;
 	if (!folio) {
 		fault->kind = PA_FAULT_CLASS;
 		return pa_list_fault_add(worker, fault);
@@ -80,8 +79,7 @@ static struct pa_error *walk_list(void *state, uint64_t index)
 {
 	struct pa_list_worker *worker = state;
 	struct pa_hugetlb_census *hugetlb = worker->census->hugetlb_pools;
-	const struct pa_sections *sections =
-		&worker->census->kernel->sections;
+	const struct pa_sections *sections = &worker->census->kernel->sections;
 	uint32_t nr_nodes = hugetlb->hstates.nr_nodes;
 	uint32_t node = (uint32_t)(index % (nr_nodes + 1));
 	bool active = node == nr_nodes;
@@ -117,8 +115,7 @@ static struct pa_error *walk_list(void *state, uint64_t index)
 	return err;
 }
 
-struct pa_error *pa_census_hugetlb(struct pa_census *census,
-				   struct pa_job *job)
+struct pa_error *pa_census_hugetlb(struct pa_census *census, struct pa_job *job)
 {
 	struct pa_hugetlb_census *hugetlb = calloc(1, sizeof(*hugetlb));
 	struct pa_memory *memory;

@@ -77,7 +77,8 @@ static struct pa_error *folio_memcg(struct walk *w, const uint8_t *page,
  */
 static uint64_t wrongs(const struct walk *w, uint64_t flags)
 {
-	const struct pa_page_format *f = &w->worker->census->kernel->page_format;
+	const struct pa_page_format *f =
+		&w->worker->census->kernel->page_format;
 	const struct pa_lruvec_format *lf = &w->lru->lruvecs.format;
 	const struct pa_lru_list *list = w->list;
 	bool unevictable = flags & f->flag.unevictable;
@@ -129,11 +130,11 @@ static struct pa_error *check_list_of(struct walk *w, const struct entry *e,
 /* Pages of the folio whose head @e is; 1 if that can't be read. */
 static uint64_t folio_pages(struct walk *w, const struct entry *e)
 {
-	const struct pa_page_format *f = &w->worker->census->kernel->page_format;
+	const struct pa_page_format *f =
+		&w->worker->census->kernel->page_format;
 	uint8_t head[2 * MAX_PAGE_BYTES];
-	struct pa_error *err = pa_memory_read(w->worker->memory,
-					      e->page + f->size, f->size,
-					      head + f->size);
+	struct pa_error *err = pa_memory_read(
+		w->worker->memory, e->page + f->size, f->size, head + f->size);
 
 	if (err) {
 		pa_error_destroy(err);
@@ -157,7 +158,8 @@ static bool class_may_be_listed(uint8_t class)
 static struct pa_error *visit_usable(struct walk *w, const struct entry *e,
 				     bool *again)
 {
-	const struct pa_page_format *f = &w->worker->census->kernel->page_format;
+	const struct pa_page_format *f =
+		&w->worker->census->kernel->page_format;
 	uint64_t flags = pa_page_flags(f, e->bytes);
 	uint8_t *byte = pa_census_class(w->worker->census, w->fault.pfn);
 	uint8_t class;
@@ -174,8 +176,7 @@ static struct pa_error *visit_usable(struct walk *w, const struct entry *e,
 		return NULL;
 	}
 	w->walked->pages += flags & f->flag.head ? folio_pages(w, e) : 1;
-	if (class_may_be_listed(w->fault.page_class) &&
-	    flags & f->flag.lru)
+	if (class_may_be_listed(w->fault.page_class) && flags & f->flag.lru)
 		return check_list_of(w, e, flags);
 	if (class_may_be_listed(w->fault.page_class)) {
 		w->walked->detached++;
@@ -478,8 +479,8 @@ static struct pa_error *find_lists(struct pa_census *census,
 		return err;
 	*unreadable += lru->memcgs.unreadable + lru->memcgs.corrupt +
 		       lru->lruvecs.unreadable;
-	lru->walked = calloc(lru->lruvecs.lists.length + 1,
-			     sizeof(*lru->walked));
+	lru->walked =
+		calloc(lru->lruvecs.lists.length + 1, sizeof(*lru->walked));
 	return lru->walked ? NULL : &pa_error_no_memory;
 }
 

@@ -40,8 +40,7 @@ static const struct {
 static struct pa_error *read_batch(struct pa_memory *memory,
 				   const struct pa_member *nr,
 				   const struct pa_member *slots,
-				   uint64_t address,
-				   struct pa_lru_census *lru)
+				   uint64_t address, struct pa_lru_census *lru)
 {
 	uint64_t pages[MAX_SLOTS];
 	uint8_t n;

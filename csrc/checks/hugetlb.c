@@ -104,12 +104,12 @@ static void check_free_list(struct pool_check *k, size_t index, uint32_t node)
 	if (lost && list->length + lost == h->free_node[node])
 		return;
 
-	struct pa_finding *f = pa_finding_add(
-		k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity, PA_NO_PFN,
-		PA_NO_PFN,
-		"%s: free_huge_pages_node of node %" PRIu32 " is %" PRIu32
-		", its free list has %" PRIu64,
-		h->name, node, h->free_node[node], list->length);
+	struct pa_finding *f =
+		pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL,
+			       k->severity, PA_NO_PFN, PA_NO_PFN,
+			       "%s: free_huge_pages_node of node %" PRIu32
+			       " is %" PRIu32 ", its free list has %" PRIu64,
+			       h->name, node, h->free_node[node], list->length);
 
 	pa_finding_hex(f, "list_head", pa_hstate_free_list(h, node));
 	add_pool(k, f, h);
@@ -130,7 +130,8 @@ static void check_recount(struct pool_check *k, size_t index)
 	struct pa_finding *f;
 
 	for (size_t i = 0; i < census->hugetlb.length; i++) {
-		const struct pa_hugetlb_folio *folio = &census->hugetlb.items[i];
+		const struct pa_hugetlb_folio *folio =
+			&census->hugetlb.items[i];
 
 		if (folio->order != h->order)
 			continue;
@@ -224,8 +225,8 @@ static void check_folio(struct pool_check *k,
 				   h->name);
 		pa_finding_number(f, "node", folio->node);
 		pa_finding_number(f, "bytes",
-				  (int64_t)(PA_BIT(folio->order) <<
-					    k->c->kernel->space.page_shift));
+				  (int64_t)(PA_BIT(folio->order)
+					    << k->c->kernel->space.page_shift));
 		pa_finding_hex(f, "flags", folio->flags);
 		add_pool(k, f, h);
 	}

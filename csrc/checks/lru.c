@@ -93,8 +93,7 @@ static struct pa_error *read_folio(struct lru_check *k, uint64_t pfn,
 static void add_memcg(struct lru_check *k, struct pa_finding *f,
 		      const char *key, uint64_t address)
 {
-	const struct pa_memcg *memcg =
-		pa_memcg_find(&k->lru->memcgs, address);
+	const struct pa_memcg *memcg = pa_memcg_find(&k->lru->memcgs, address);
 	char path[128];
 
 	if (!memcg) {
@@ -151,8 +150,7 @@ static const struct pa_lruvec *find_lruvec(struct lru_check *k,
 {
 	const struct pa_lruvecs *lruvecs = &k->lru->lruvecs;
 	const struct pa_memcg *memcg = NULL;
-	uint32_t node =
-		pa_page_node(&k->c->kernel->page_format, folio->flags);
+	uint32_t node = pa_page_node(&k->c->kernel->page_format, folio->flags);
 	int64_t index = -1;
 
 	if (k->lru->memcgs.enabled) {
@@ -315,8 +313,8 @@ static void report_break(struct lru_check *k, const struct pa_list_fault *fault,
 	if (fault->kind == PA_FAULT_ENDLESS)
 		f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
 				   severity_of(lruvec), folio->pfn,
-				   folio->pfn_end,
-				   "LRU list has no end: %s", fault->list);
+				   folio->pfn_end, "LRU list has no end: %s",
+				   fault->list);
 	else
 		f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
 				   severity_of(lruvec), folio->pfn,
@@ -344,9 +342,8 @@ static void report_wrong_list(struct lru_check *k,
 {
 	/* The most telling first: it names the finding. */
 	static const char *const names[PA_NR_LRU_WRONGS] = {
-		"node",	      "memory cgroup", "type",
-		"activity",   "evictability",  "generation",
-		"zone",
+		"node",		"memory cgroup", "type", "activity",
+		"evictability", "generation",	 "zone",
 	};
 	struct pa_finding *f;
 	unsigned int first = 0;
@@ -481,7 +478,8 @@ static void report_more(struct lru_check *k)
 {
 	for (size_t i = 0; i < k->lru->lruvecs.lists.length; i++) {
 		const struct pa_lru_walked *walked = &k->lru->walked[i];
-		const struct pa_lru_list *list = &k->lru->lruvecs.lists.items[i];
+		const struct pa_lru_list *list =
+			&k->lru->lruvecs.lists.items[i];
 		const struct pa_lruvec *lruvec =
 			&k->lru->lruvecs.list.items[list->lruvec];
 		struct pa_finding *f;
@@ -491,7 +489,8 @@ static void report_more(struct lru_check *k)
 			continue;
 		f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
 				   severity_of(lruvec), PA_NO_PFN, PA_NO_PFN,
-				   "%" PRIu64 " more entries of an LRU list are "
+				   "%" PRIu64
+				   " more entries of an LRU list are "
 				   "wrong",
 				   walked->faults - walked->faults_kept);
 		pa_finding_hex(f, "list_head", list->head);
@@ -507,8 +506,7 @@ struct pa_error *pa_check_lru_structure(struct pa_check_context *c,
 	pa_auto_free uint64_t *unreached = NULL;
 	struct pa_error *err;
 
-	unreached = calloc(k.lru->lruvecs.lists.length + 1,
-			   sizeof(*unreached));
+	unreached = calloc(k.lru->lruvecs.lists.length + 1, sizeof(*unreached));
 	if (!unreached)
 		return &pa_error_no_memory;
 	k.unreached = unreached;

@@ -4,8 +4,8 @@
  * back. The host plugs DIMMs, stops the machine and dumps it.
  */
 #define _GNU_SOURCE
-#include "guest.h"
 #include "host.h"
+#include "guest.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -117,7 +117,8 @@ void touch(void *address, size_t size_bytes)
 	size_t i;
 
 	for (i = 0; i < size_bytes; i += PAGE_SIZE)
-		*(volatile uint64_t *)(p + i) = i % MARK_BYTES ? 0 : (uintptr_t)(p + i) | 1;
+		*(volatile uint64_t *)(p + i) =
+			i % MARK_BYTES ? 0 : (uintptr_t)(p + i) | 1;
 }
 
 void read_whole(int fd, void *buffer, size_t size)

@@ -30,7 +30,8 @@ static int run_anon(int argc, char **argv)
 	p = map_anon(size);
 	madvise(p, size, MADV_NOHUGEPAGE);
 	touch(p, size);
-	event("anon pid=%d address=%p size=%zu pfn=%lu", getpid(), p, size, pfn_of(p));
+	event("anon pid=%d address=%p size=%zu pfn=%lu", getpid(), p, size,
+	      pfn_of(p));
 	settled();
 }
 
@@ -55,7 +56,8 @@ static int run_thp(int argc, char **argv)
 		munmap(p + i + 100 * PAGE_SIZE, 32 * PAGE_SIZE);
 	for (i = 3 * quarter; i < 4 * quarter; i += HUGE_SIZE)
 		madvise(p + i, HUGE_SIZE / 2, MADV_DONTNEED);
-	event("thp pid=%d address=%p size=%zu pfn=%lu", getpid(), p, size, pfn_of(p));
+	event("thp pid=%d address=%p size=%zu pfn=%lu", getpid(), p, size,
+	      pfn_of(p));
 	settled();
 }
 
@@ -92,8 +94,8 @@ static int run_forks(int argc, char **argv)
 	}
 	for (c = 0; c < children; c++)
 		read_whole(ready[0], &byte, 1);
-	event("forks pid=%d address=%p size=%zu children=%d pfn=%lu", getpid(), p, 2 * size,
-	      children, pfn_of(p));
+	event("forks pid=%d address=%p size=%zu children=%d pfn=%lu", getpid(),
+	      p, 2 * size, children, pfn_of(p));
 	settled();
 }
 
@@ -112,14 +114,15 @@ static int run_shmem(int argc, char **argv)
 		die("%s", path);
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	q = mmap(NULL, size / 2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	r = mmap(NULL, size / 4, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	r = mmap(NULL, size / 4, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED || q == MAP_FAILED || r == MAP_FAILED)
 		die("mmap");
 	touch(p, size);
 	touch(q, size / 2);
 	touch(r, size / 4);
-	event("shmem pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p, size, pfn_of(p),
-	      path);
+	event("shmem pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p,
+	      size, pfn_of(p), path);
 	settled();
 }
 
@@ -147,8 +150,8 @@ static int run_file(int argc, char **argv)
 	for (i = 0; i < size / 2; i += PAGE_SIZE)
 		buffer[0] ^= ((volatile char *)p)[i];
 	touch(p, size / 8);
-	event("file pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p, size, pfn_of(p),
-	      path);
+	event("file pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p,
+	      size, pfn_of(p), path);
 	settled();
 }
 
@@ -183,8 +186,8 @@ static int run_map(int argc, char **argv)
 			pause();
 	}
 	read_whole(ready[0], &byte, 1);
-	event("map pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p, size, pfn_of(p),
-	      argv[1]);
+	event("map pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p,
+	      size, pfn_of(p), argv[1]);
 	settled();
 }
 
@@ -197,9 +200,11 @@ static int run_hugetlb(int argc, char **argv)
 	pid_t pid;
 
 	go_behind("hugetlb");
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | flags, -1, 0);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | flags, -1,
+		 0);
 	q = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | flags, -1, 0);
-	r = mmap(NULL, HUGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | flags, -1, 0);
+	r = mmap(NULL, HUGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | flags,
+		 -1, 0);
 	if (p == MAP_FAILED || q == MAP_FAILED || r == MAP_FAILED)
 		die("mmap of hugetlb");
 	touch(p, size);
@@ -216,8 +221,8 @@ static int run_hugetlb(int argc, char **argv)
 			pause();
 	}
 	read_whole(ready[0], &byte, 1);
-	event("hugetlb pid=%d private=%p shared=%p size=%zu pfn=%lu shared_pfn=%lu", getpid(), p,
-	      q, size, pfn_of(p), pfn_of(q));
+	event("hugetlb pid=%d private=%p shared=%p size=%zu pfn=%lu shared_pfn=%lu",
+	      getpid(), p, q, size, pfn_of(p), pfn_of(q));
 	settled();
 }
 
@@ -232,7 +237,8 @@ static int run_ksm(int argc, char **argv)
 	p = map_anon(size);
 	madvise(p, size, MADV_NOHUGEPAGE);
 	for (i = 0; i < size; i += PAGE_SIZE)
-		memset(p + i, i < size / 8 ? 0 : 'k' + (i / PAGE_SIZE) % 7, PAGE_SIZE);
+		memset(p + i, i < size / 8 ? 0 : 'k' + (i / PAGE_SIZE) % 7,
+		       PAGE_SIZE);
 	if (madvise(p, size, MADV_MERGEABLE))
 		die("MADV_MERGEABLE");
 	event("ksm pid=%d address=%p size=%zu", getpid(), p, size);
@@ -252,7 +258,8 @@ static int run_mlocked(int argc, char **argv)
 	if (mlock(p, size))
 		die("mlock");
 	touch(p, size);
-	event("mlocked pid=%d address=%p size=%zu pfn=%lu", getpid(), p, size, pfn_of(p));
+	event("mlocked pid=%d address=%p size=%zu pfn=%lu", getpid(), p, size,
+	      pfn_of(p));
 	settled();
 }
 
@@ -292,16 +299,10 @@ static int run_churn(int argc, char **argv)
 }
 
 const struct command memory_commands[] = {
-	{ "anon", run_anon },
-	{ "thp", run_thp },
-	{ "forks", run_forks },
-	{ "shmem", run_shmem },
-	{ "file", run_file },
-	{ "map", run_map },
-	{ "hugetlb", run_hugetlb },
-	{ "ksm", run_ksm },
-	{ "mlocked", run_mlocked },
-	{ "pageout", run_pageout },
-	{ "churn", run_churn },
-	{ NULL, NULL },
+	{ "anon", run_anon },	    { "thp", run_thp },
+	{ "forks", run_forks },	    { "shmem", run_shmem },
+	{ "file", run_file },	    { "map", run_map },
+	{ "hugetlb", run_hugetlb }, { "ksm", run_ksm },
+	{ "mlocked", run_mlocked }, { "pageout", run_pageout },
+	{ "churn", run_churn },	    { NULL, NULL },
 };

@@ -40,7 +40,8 @@ static int run_pipes(int argc, char **argv)
 		write_whole(fds[1], "some bytes", 10);
 		if (vmsplice(fds[1], &iov, 1, 0) != (ssize_t)iov.iov_len)
 			die("vmsplice");
-		event("pipe pid=%d address=%p pages=4 pfn=%lu", getpid(), part, pfn_of(part));
+		event("pipe pid=%d address=%p pages=4 pfn=%lu", getpid(), part,
+		      pfn_of(part));
 	}
 	settled();
 }
@@ -64,9 +65,11 @@ static int run_uring(int argc, char **argv)
 	fd = syscall(__NR_io_uring_setup, 8, params);
 	if (fd < 0)
 		die("io_uring_setup");
-	if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_BUFFERS, iov, 2))
+	if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_BUFFERS, iov,
+		    2))
 		die("io_uring_register");
-	event("uring pid=%d address=%p size=%zu pfn=%lu", getpid(), p, size, pfn_of(p));
+	event("uring pid=%d address=%p size=%zu pfn=%lu", getpid(), p, size,
+	      pfn_of(p));
 	settled();
 }
 

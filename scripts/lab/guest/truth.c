@@ -120,7 +120,8 @@ static void read_plain(struct file *f, struct area *a)
 	f->data = a->next;
 	for (;;) {
 		size_t room = a->end - a->next;
-		ssize_t n = pread(f->fd, a->next, room < MIB ? room : MIB, a->next - f->data);
+		ssize_t n = pread(f->fd, a->next, room < MIB ? room : MIB,
+				  a->next - f->data);
 
 		if (n <= 0)
 			break;
@@ -139,17 +140,20 @@ static void read_pagemap(struct file *f, struct area *a)
 
 	f->data = a->next;
 	for (;;) {
-		ssize_t n = pread(f->maps, maps + length, sizeof(maps) - 1 - length, length);
+		ssize_t n = pread(f->maps, maps + length,
+				  sizeof(maps) - 1 - length, length);
 
 		if (n <= 0)
 			break;
 		length += n;
 	}
 	maps[length] = 0;
-	for (line = maps; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+	for (line = maps; line && *line;
+	     line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
 		unsigned long start, end;
 
-		if (sscanf(line, "%lx-%lx", &start, &end) != 2 || end > 1UL << 47)
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2 ||
+		    end > 1UL << 47)
 			continue;
 		while (start < end) {
 			size_t want = (end - start) / PAGE_SIZE, i;
@@ -157,11 +161,13 @@ static void read_pagemap(struct file *f, struct area *a)
 
 			if (want > CHUNK_ENTRIES)
 				want = CHUNK_ENTRIES;
-			got = pread(f->fd, chunk, want * 8, start / PAGE_SIZE * 8);
+			got = pread(f->fd, chunk, want * 8,
+				    start / PAGE_SIZE * 8);
 			if (got <= 0)
 				break;
 			for (i = 0; i < (size_t)got / 8; i++) {
-				uint64_t pair[2] = { start + i * PAGE_SIZE, chunk[i] };
+				uint64_t pair[2] = { start + i * PAGE_SIZE,
+						     chunk[i] };
 
 				if (!chunk[i] || a->next + 16 > a->end)
 					continue;
@@ -202,7 +208,8 @@ static const char *differs(void)
 	int i;
 
 	for (i = 0; i < nr_files; i++) {
-		const uint64_t *now = (void *)files[i].data, *then = (void *)last[i].data;
+		const uint64_t *now = (void *)files[i].data,
+			       *then = (void *)last[i].data;
 
 		if (files[i].kind != EACH_SAME)
 			continue;
@@ -216,8 +223,8 @@ static const char *differs(void)
 				first = j;
 		if (!count)
 			continue;
-		snprintf(text, sizeof(text), "%s:%zu:%zu:%#lx:%#lx", files[i].name, count, first,
-			 then[first], now[first]);
+		snprintf(text, sizeof(text), "%s:%zu:%zu:%#lx:%#lx",
+			 files[i].name, count, first, then[first], now[first]);
 		return text;
 	}
 	return NULL;
@@ -234,8 +241,8 @@ static uint64_t direct_map(void)
 	if (fd < 0 || pread(fd, &ehdr, sizeof(ehdr), 0) != sizeof(ehdr))
 		return 0;
 	for (i = 0; i < ehdr.e_phnum; i++) {
-		if (pread(fd, &phdr, sizeof(phdr), ehdr.e_phoff + i * sizeof(phdr)) !=
-		    sizeof(phdr))
+		if (pread(fd, &phdr, sizeof(phdr),
+			  ehdr.e_phoff + i * sizeof(phdr)) != sizeof(phdr))
 			break;
 		if (phdr.p_type == PT_LOAD && phdr.p_paddr != -1UL &&
 		    (!base || phdr.p_vaddr - phdr.p_paddr < base))
@@ -299,21 +306,37 @@ static void write_tar(const char *device)
 static int run_truth(int argc, char **argv)
 {
 	static const char *const once[] = {
-		"/proc/iomem", "/proc/pagetypeinfo", "/proc/slabinfo", "/proc/modules",
-		"/proc/mounts", "/proc/cmdline", "/proc/version", "/proc/swaps", "/run/events",
-		"/proc/vmallocinfo", "/proc/[0-9]*/comm", "/proc/[0-9]*/status",
-		"/proc/[0-9]*/stack", "/proc/[0-9]*/wchan", "/sys/kernel/mm/hugepages/*/*",
-		"/sys/kernel/mm/ksm/*", "/sys/kernel/mm/transparent_hugepage/*",
+		"/proc/iomem",
+		"/proc/pagetypeinfo",
+		"/proc/slabinfo",
+		"/proc/modules",
+		"/proc/mounts",
+		"/proc/cmdline",
+		"/proc/version",
+		"/proc/swaps",
+		"/run/events",
+		"/proc/vmallocinfo",
+		"/proc/[0-9]*/comm",
+		"/proc/[0-9]*/status",
+		"/proc/[0-9]*/stack",
+		"/proc/[0-9]*/wchan",
+		"/sys/kernel/mm/hugepages/*/*",
+		"/sys/kernel/mm/ksm/*",
+		"/sys/kernel/mm/transparent_hugepage/*",
 		"/sys/devices/system/node/node*/hugepages/*/*",
 		"/sys/devices/system/node/node*/memory_failure/*",
 		"/sys/devices/system/memory/block_size_bytes",
 		"/sys/devices/system/memory/memory*/state",
 		"/sys/devices/system/memory/memory*/valid_zones",
 		"/sys/devices/system/memory/memory*/phys_index",
-		"/sys/bus/nd/devices/*/resource", "/sys/bus/nd/devices/*/size",
-		"/sys/bus/nd/devices/*/mode", "/sys/bus/nd/devices/*/align",
-		"/sys/bus/nd/devices/*/namespace", "/sys/bus/nd/devices/*/modalias",
-		"/sys/bus/dax/devices/*/resource", "/sys/bus/dax/devices/*/size",
+		"/sys/bus/nd/devices/*/resource",
+		"/sys/bus/nd/devices/*/size",
+		"/sys/bus/nd/devices/*/mode",
+		"/sys/bus/nd/devices/*/align",
+		"/sys/bus/nd/devices/*/namespace",
+		"/sys/bus/nd/devices/*/modalias",
+		"/sys/bus/dax/devices/*/resource",
+		"/sys/bus/dax/devices/*/size",
 		"/sys/bus/dax/devices/*/align",
 	};
 	char ready[256], reply[64];
@@ -372,8 +395,9 @@ static int run_truth(int argc, char **argv)
 			break;
 		memcpy(last, files, sizeof(files));
 	}
-	snprintf(ready, sizeof(ready), "ready direct_map=%#lx rounds=%d differing=%s pid=%d\n",
-		 base, rounds + 1, differing ?: "-", getpid());
+	snprintf(ready, sizeof(ready),
+		 "ready direct_map=%#lx rounds=%d differing=%s pid=%d\n", base,
+		 rounds + 1, differing ?: "-", getpid());
 	host_ask(port, ready, reply, sizeof(reply));
 
 	nr_files++;
