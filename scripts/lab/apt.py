@@ -154,9 +154,7 @@ class Apt:
 def version_key(text: str) -> tuple[tuple[int, str], ...]:
     """Sorts version strings by their numbers (`~` before everything)."""
     parts = re.findall(r"\d+|~|[^\d~]+", text)
-    return tuple(
-        (int(p), "") if p.isdigit() else (-1, "") if p == "~" else (0, p) for p in parts
-    )
+    return tuple((int(p), "") if p.isdigit() else (-1, "") if p == "~" else (0, p) for p in parts)
 
 
 def unpack(deb: Path, target: Path, patterns: Iterable[str] = ()) -> None:

@@ -176,9 +176,7 @@ class Machine:
     def drop_dimm(self, name: str) -> None:
         """Take away what was behind a DIMM that the guest gave back."""
         until = time.monotonic() + 20
-        while any(
-            d["data"].get("id") == name for d in self.qmp.command("query-memory-devices")
-        ):
+        while any(d["data"].get("id") == name for d in self.qmp.command("query-memory-devices")):
             if time.monotonic() > until:
                 raise LabError(f"DIMM {name} was not ejected")
             time.sleep(0.1)
@@ -215,7 +213,4 @@ class Machine:
     def qemu_dump(self, path: Path, form: Optional[str] = None) -> None:
         """QEMU's own dump of everything: ELF, or a kdump form. The machine must be stopped."""
         options = {"format": form} if form else {}
-        self.qmp.command(
-            "dump-guest-memory", paging=False, protocol=f"file:{path}", **options
-        )
-
+        self.qmp.command("dump-guest-memory", paging=False, protocol=f"file:{path}", **options)
