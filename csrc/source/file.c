@@ -328,14 +328,8 @@ struct pa_error *pa_file_view(const struct pa_file *file, uint64_t offset,
 	return NULL;
 }
 
-static int open_temporary(void)
+static int open_temporary_in(const char *directory)
 {
-	const char *directory = getenv("TMPDIR");
-
-	/* /var/tmp rather than /tmp: dumps are large, /tmp may be memory. */
-	if (!directory || !*directory)
-		directory = "/var/tmp";
-
 	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	if (fd >= 0)
@@ -354,6 +348,19 @@ static int open_temporary(void)
 	if (fd >= 0)
 		unlink(path);
 	return fd;
+}
+
+static int open_temporary(void)
+{
+	const char *directory = getenv("TMPDIR");
+
+	if (directory && *directory)
+		return open_temporary_in(directory);
+
+	/* Not /tmp at first: dumps are large, and that may be memory. */
+	int fd = open_temporary_in("/var/tmp");
+
+	return fd < 0 ? open_temporary_in("/tmp") : fd;
 }
 
 struct pa_error *pa_file_rearrange(const struct pa_file *file, int *fd_ret)

@@ -108,8 +108,11 @@ struct pa_error *pa_kdump_library_init(struct pa_kdump_source *source)
 		flattened |= source->files[i]->flattened;
 	}
 	status = handle_open(source, &ctx);
-	if (ctx && status == KDUMP_ERR_NOTIMPL && flattened) {
-		/* libkdumpfile reads flattened dumps since 0.5.3 only. */
+	if (ctx && status != KDUMP_OK && flattened) {
+		/*
+		 * libkdumpfile reads flattened dumps since 0.5.3 only, and none
+		 * that were cut short.
+		 */
 		kdump_free(ctx);
 
 		struct pa_error *err = rearrange(source);

@@ -28,6 +28,8 @@
 #define SUB_SIZE_VMCOREINFO 40
 #define SUB_OFFSET_NOTE 48
 #define SUB_SIZE_NOTE 56
+#define SUB_OFFSET_ERASEINFO 64
+#define SUB_SIZE_ERASEINFO 72
 #define SUB_START_PFN_64 80
 #define SUB_END_PFN_64 88
 #define SUB_MAX_MAPNR_64 96
@@ -60,6 +62,12 @@ static bool range_is_inside(const struct pa_kdump_part *part, uint64_t offset,
 			    uint64_t bytes)
 {
 	return offset <= part->file->size && bytes <= part->file->size - offset;
+}
+
+static bool note_is_inside(const struct pa_kdump_part *part, uint64_t offset,
+			   uint64_t bytes)
+{
+	return bytes <= MAX_NOTE_BYTES && range_is_inside(part, offset, bytes);
 }
 
 static struct pa_error *check_machine(const struct pa_kdump_part *part,
@@ -127,7 +135,7 @@ static struct pa_error *read_sub_header(struct pa_kdump_part *part,
 					uint32_t version)
 {
 	uint8_t sub[SUB_BYTES] = { 0 };
-	uint64_t inside;
+	uint64_t eraseinfo_offset = 0, eraseinfo_bytes = 0;
 
 	part->dump_level = -1;
 	part->end_pfn = part->max_mapnr;
@@ -159,11 +167,15 @@ static struct pa_error *read_sub_header(struct pa_kdump_part *part,
 		part->notes_offset = pa_load_u64(sub + SUB_OFFSET_NOTE);
 		part->notes_bytes = pa_load_u64(sub + SUB_SIZE_NOTE);
 	}
-	inside = range_is_inside(part, part->vmcoreinfo_offset,
-				 part->vmcoreinfo_bytes) &&
-		 range_is_inside(part, part->notes_offset, part->notes_bytes);
-	if (!inside || part->vmcoreinfo_bytes > MAX_NOTE_BYTES ||
-	    part->notes_bytes > MAX_NOTE_BYTES)
+	/* Of no use to us, but libkdumpfile reads it since 0.5.2. */
+	if (version >= 5) {
+		eraseinfo_offset = pa_load_u64(sub + SUB_OFFSET_ERASEINFO);
+		eraseinfo_bytes = pa_load_u64(sub + SUB_SIZE_ERASEINFO);
+	}
+	if (!note_is_inside(part, part->vmcoreinfo_offset,
+			    part->vmcoreinfo_bytes) ||
+	    !note_is_inside(part, part->notes_offset, part->notes_bytes) ||
+	    !note_is_inside(part, eraseinfo_offset, eraseinfo_bytes))
 		return damaged(part, "notes");
 	return NULL;
 }

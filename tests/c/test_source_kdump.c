@@ -317,6 +317,8 @@ static void test_refusals(void)
 		{ PAGE + 48, UINT64_MAX, 8, PA_ERROR_FORMAT, "notes" },
 		{ PAGE + 56, UINT64_C(1) << 50, 8, PA_ERROR_FORMAT, "notes" },
 		{ PAGE + 32, UINT64_C(1) << 50, 8, PA_ERROR_FORMAT, "notes" },
+		{ PAGE + 64, UINT64_C(1) << 50, 8, PA_ERROR_FORMAT, "notes" },
+		{ PAGE + 72, 1000000000, 8, PA_ERROR_FORMAT, "notes" },
 		/* A block size, to libkdumpfile's 32-bit eyes. */
 		{ 416, 8192, 8, PA_ERROR_UNSUPPORTED, "timestamp" },
 		{ 416, 256, 8, PA_ERROR_UNSUPPORTED, "timestamp" },
