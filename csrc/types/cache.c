@@ -223,6 +223,17 @@ bool pa_cache_load(const char *path, struct pa_layout *ret)
 	return true;
 }
 
+/* All that are missing, as the XDG rules have it; the next step tells if not. */
+static void make_directories(char *path)
+{
+	for (char *at = path + 1; (at = strchr(at, '/')); at++) {
+		*at = '\0';
+		mkdir(path, 0700);
+		*at = '/';
+	}
+	mkdir(path, 0700);
+}
+
 void pa_cache_store(const char *path, const struct pa_layout *layout)
 {
 	pa_auto_free uint64_t *words = malloc(NR_WORDS * sizeof(*words));
@@ -239,8 +250,7 @@ void pa_cache_store(const char *path, const struct pa_layout *layout)
 		temporary = NULL;
 		return;
 	}
-	/* Where it exists this fails, and the next step tells if it matters. */
-	mkdir(directory, 0700);
+	make_directories(directory);
 
 	/* Readable and writable by us alone. */
 	pa_auto_fd int fd = mkostemp(temporary, O_CLOEXEC);

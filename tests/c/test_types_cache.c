@@ -104,6 +104,11 @@ static void test_round_trip(void)
 	pa_cache_store("/proc/none/of/test", &layout);
 	pa_cache_store("no-slash", &layout);
 	CHECK(access("no-slash", F_OK));
+	/* Below what does not exist yet. */
+	pa_cache_store(DIRECTORY "/a/b//types", &layout);
+	CHECK(pa_cache_load(DIRECTORY "/a/b/types", &loaded));
+	CHECK(!unlink(DIRECTORY "/a/b/types"));
+	CHECK(!rmdir(DIRECTORY "/a/b") && !rmdir(DIRECTORY "/a"));
 }
 
 static uint64_t checksum(const uint8_t *data, size_t length)
