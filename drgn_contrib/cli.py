@@ -279,10 +279,11 @@ def _main_page(argv: Sequence[str]) -> int:
     numbers = [_page_number(text) for text in texts]
     output = _Output(options.json)
 
+    from drgn_contrib.run import page
     from drgn_contrib.text import page_text
 
-    kernel = _open(options, files).kernel
-    pages = [kernel.page(_pfn(kernel, kind, number)) for kind, number in numbers]
+    opened = _open(options, files)
+    pages = [page(opened, _pfn(opened.kernel, kind, number)) for kind, number in numbers]
     output.write("\n".join(map(page_text, pages)), pages)
     return max(map(_answered, pages))
 

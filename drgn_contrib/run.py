@@ -52,7 +52,7 @@ def run(
     """Audit an opened target."""
     kernel = opened.kernel
     result = kernel.audit(checks, progress)
-    log = tuple(report.LogRecord(**record) for record in kernel.log())
+    log = read_log(kernel)
     records = kernel.log_records()
     return report.Report(
         tool=tool(),
@@ -70,6 +70,30 @@ def run(
             [_finding(found, log, opened.prog) for found in result["findings"]]
         ),
     )
+
+
+def read_log(kernel: _pageaudit.Kernel) -> Tuple[report.LogRecord, ...]:
+    """Records of the kernel's log that speak of pages."""
+    return tuple(report.LogRecord(**record) for record in kernel.log())
+
+
+def log_lines(log: Sequence[report.LogRecord], pfn: int, pfn_end: int) -> "list[str]":
+    """What the log says of pages in [pfn, pfn_end), a line each."""
+    return [
+        f"[{record.time:.6f}] {record.text}"
+        for record in log
+        if record.pfn is not None and pfn <= record.pfn < pfn_end
+    ]
+
+
+def page(opened: target.OpenedTarget, pfn: int) -> "dict[str, Any]":
+    """Everything known of one page.
+
+    :raises ValueError: There can be no such pfn.
+    """
+    about = opened.kernel.page(pfn)
+    lines = log_lines(read_log(opened.kernel), pfn, pfn + 1)
+    return {**about, "log": lines} if lines else about
 
 
 def tool() -> report.Tool:
@@ -119,11 +143,7 @@ def _finding(
 ) -> report.Finding:
     evidence = dict(found["evidence"])
     if found["pfn"] is not None:
-        lines = [
-            f"[{record.time:.6f}] {record.text}"
-            for record in log
-            if record.pfn is not None and found["pfn"] <= record.pfn < found["pfn_end"]
-        ]
+        lines = log_lines(log, found["pfn"], found["pfn_end"])
         if lines:
             evidence["log"] = "\n".join(lines)
     return report.Finding(

@@ -116,7 +116,9 @@ def pairs(items: Mapping[str, Any], indent: int) -> Iterator[str]:
                 yield from pairs(each, indent + 2)
         else:
             if isinstance(item, (list, tuple)):
-                item = ", ".join(value(key, each) for each in item) or "none"
+                texts = [value(key, each) for each in item]
+                long = any(len(text) > WIDTH // 3 for text in texts)
+                item = ("\n" if long else ", ").join(texts) or "none"
             yield from wrap(value(key, item), f"{margin}{name.ljust(width)}  ")
 
 
