@@ -89,15 +89,16 @@ def table(rows: Sequence[Sequence[str]], right: Iterable[int] = ()) -> Iterator[
 
 
 def value(key: str, item: Any) -> str:
-    """One thing of evidence or of a page: pfns in both bases."""
+    """One thing of evidence or of a page: pfns in both bases, bytes in units."""
     if isinstance(item, bool):
         return "yes" if item else "no"
     if item is None:
         return "unknown"
-    if isinstance(item, int) and "pfn" in key:
-        return f"{item:#x} ({item})"
-    if isinstance(item, int) and "address" in key:
-        return f"{item:#x}"
+    if "pfn" in key and re.fullmatch("0x[0-9a-f]+|[0-9]+", str(item)):
+        number = int(str(item), 0)
+        return f"{number:#x} ({number})"
+    if "bytes" in key and isinstance(item, int):
+        return f"{item} ({size(item)})" if abs(item) >= 1024 else str(item)
     return str(item)
 
 
@@ -244,9 +245,14 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     where: "dict[str, Any]" = {}
     if finding.pfn is not None and finding.pfn_end is not None:
         where["where"] = pfn_range(finding.pfn, finding.pfn_end)
-    if finding.page_address is not None:
-        where["struct page"] = hex_address(finding.page_address)
-    yield from pairs({**where, **finding.evidence}, 4)
+    address = hex_address(finding.page_address)
+    if address is not None:
+        where["struct page"] = address
+    evidence = dict(finding.evidence)
+    # Most checks have the bad page's address there, too.
+    if evidence.get("page") == address:
+        evidence.pop("page", None)
+    yield from pairs({**where, **evidence}, 4)
 
 
 def _log_lines(report: Report, verbose: bool) -> Iterator[str]:
