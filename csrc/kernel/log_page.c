@@ -412,12 +412,14 @@ struct open_blocks {
 static void classify_inside(const struct pa_kernel *kernel,
 			    struct open_blocks *open, struct pa_log_line *line)
 {
-	struct pa_text at = line->text;
+	struct pa_text at = line->text, rest;
 
 	if (open->in_oops && open->oops_caller == line->caller_id) {
 		if (pa_text_skip(&at, "RIP: 0010:")) {
 			line->kind = PA_LOG_OOPS;
-		} else if (pa_text_skip(&at, "CR2: ")) {
+		} else if (pa_text_skip(&at, "CR2: ") &&
+			   pa_text_after(at, " CR3: ", &rest)) {
+			/* die() says CR2 once more, alone. */
 			line->kind = PA_LOG_OOPS;
 			line->pfn = pfn_address(kernel, at);
 		} else if (pa_text_skip(&at, "---[ end ")) {

@@ -296,6 +296,7 @@ static void test_blocks(void)
 		{ 9, 0, "CR2: ffffea0000000080 CR3: 0000000004a0a000",
 		  PA_LOG_OOPS, 2 },
 		{ 9, 0, "RIP: 0033:0x7f12", PA_LOG_OTHER, 0 },
+		{ 9, 0, "CR2: ffffea0000000080", PA_LOG_OTHER, 0 },
 		{ 9, 0, "---[ end trace 0000000000000000 ]---", PA_LOG_OTHER,
 		  0 },
 		{ 9, 0, "CR2: ffffea0000000080 CR3: 0000000004a0a000",
