@@ -184,7 +184,9 @@ class Site:
     def flags(self, pfn: int) -> drgn.Object:
         """page->flags, which is a struct since v6.18."""
         flags = self.page(pfn).flags
-        return flags.f if flags.type_.kind == drgn.TypeKind.STRUCT else flags
+        with contextlib.suppress(AttributeError):
+            return flags.f
+        return flags
 
     def flag(self, name: str) -> int:
         """The mask of a PG_ flag; 0 where the kernel has none of that name."""
@@ -197,7 +199,7 @@ class Site:
         """What makes a tail: page->compound_head, a mask since v7."""
         page = self.page(pfn)
         for name in ("compound_info", "compound_head"):
-            with contextlib.suppress(AttributeError):
+            with contextlib.suppress(LookupError):
                 return page.member_(name)
         raise AssertionError("struct page has no compound word")
 
@@ -222,8 +224,8 @@ class Site:
         nodes = len(self.prog["node_data"]).bit_length() - 1
         zones = self.prog.type("struct pglist_data").member("node_zones").type.length
         assert zones is not None
-        width = nodes + (zones - 1).bit_length()
-        return int((1 << width) - 1) << (64 - width)
+        width = nodes + (int(zones) - 1).bit_length()
+        return int(((1 << width) - 1) << (64 - width))
 
     # Lists.
 
@@ -276,13 +278,7 @@ class Site:
         """A CPU's struct per_cpu_pages of a zone."""
         if has_member(zone, "pageset"):
             return percpu.per_cpu_ptr(zone.pageset, cpu).pcp
-        return (
-            percpu.per_cpu_ptr(zone.per_cpu_pageset, cpu)
-            .read_()
-            .prog_.object(
-                "struct per_cpu_pages", address=int(percpu.per_cpu_ptr(zone.per_cpu_pageset, cpu))
-            )
-        )
+        return percpu.per_cpu_ptr(zone.per_cpu_pageset, cpu)[0]
 
     # The buddy allocator.
 
@@ -297,15 +293,20 @@ class Site:
                     yield FreeBlock(zone, each, migratetype, self.pfn(page))
 
     def free_block(self, order: int = 2, zone: Optional[drgn.Object] = None) -> FreeBlock:
-        """A free block of an order, split off from a larger one if there is none."""
+        """A free block of an order, whose buddy is not free.
+
+        It is cut out of one of the largest, and its buddy taken by somebody, as
+        alloc_pages() without __GFP_COMP would do it: that is no fault.
+        """
         for each in [zone] if zone is not None else reversed(self.zones()):
             for block in self.free_blocks(each):
-                if block.order < order:
+                if block.order <= order:
                     break
                 while block.order > order:
-                    block = self.split(block)[0]
+                    block, buddy = self.split(block)
+                self.allocate(buddy)
                 return block
-        raise AssertionError(f"no free block of order {order} in the dump")
+        raise AssertionError(f"no free block of more than order {order} in the dump")
 
     def take(self, block: FreeBlock) -> None:
         """Take a block off its list and out of all counts: del_page_from_free_list()."""

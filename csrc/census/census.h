@@ -65,7 +65,7 @@ enum pa_page_class {
 enum pa_anomaly_kind {
 	/* PagePoisoned() or never written. */
 	PA_ANOMALY_UNINITIALISED,
-	/* a: the flags. No such zone, or it doesn't span the pfn. */
+	/* a: the flags' links. No such zone, or it doesn't span the pfn. */
 	PA_ANOMALY_LINKS,
 	/* A free block's head. a: order; out of range or not aligned. */
 	PA_ANOMALY_FREE_ORDER,

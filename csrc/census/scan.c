@@ -55,8 +55,9 @@ static uint64_t scan_plain(struct pa_scanner *s, uint8_t *classes,
 	uint64_t mask = s->plain_mask, flags = s->plain_flags;
 	uint64_t i = 0;
 
-	if (!s->counts_adjacent || !s->zone)
+	if (!s->counts_adjacent || !s->zone || !pa_zone_spans(s->zone, pfn))
 		return 0;
+	nr = pa_min(nr, s->zone->start_pfn + s->zone->spanned - pfn);
 	if (pfn < s->tail_end) {
 		/* Tails: each has the very word that the first one had. */
 		uint64_t word = s->tail_word;
@@ -90,9 +91,6 @@ static uint64_t scan_plain(struct pa_scanner *s, uint8_t *classes,
 		s->zone_count->pages += i;
 		return i;
 	}
-	if (pfn < s->zone->start_pfn)
-		return 0;
-	nr = pa_min(nr, s->zone->start_pfn + s->zone->spanned - pfn);
 	if (pfn < s->free_end)
 		nr = pa_min(nr, s->free_end - pfn);
 	for (; i < nr; i++, page += size)

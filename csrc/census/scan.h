@@ -20,6 +20,8 @@ struct pa_scanner {
 	uint64_t plain_flags;
 	const struct pa_zone *zone;
 	struct pa_zone_count *zone_count;
+	/* What pages of no known zone are counted to; for nothing. */
+	struct pa_zone_count stray_count;
 
 	/* The compound page that the scan is in: pfn < tail_end. */
 	uint64_t head_pfn, tail_end;

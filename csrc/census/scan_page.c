@@ -313,8 +313,10 @@ static uint8_t classify(const struct pa_scanner *s, const uint8_t *page)
 	return PA_CLASS_USED;
 }
 
+/* Whether the page's zone is known, and whether the zone spans the page. */
 static struct pa_error *scan_links(struct pa_scanner *s, uint64_t pfn,
-				   const uint8_t *page, bool *known_ret)
+				   const uint8_t *page, bool *known_ret,
+				   bool *right_ret)
 {
 	const struct pa_page_format *f = s->format;
 	uint64_t flags = pa_page_flags(f, page);
@@ -323,7 +325,7 @@ static struct pa_error *scan_links(struct pa_scanner *s, uint64_t pfn,
 
 	if (device) {
 		/* Valid, online by its section, and of no pgmap. */
-		*known_ret = false;
+		*known_ret = *right_ret = false;
 		return pa_scan_anomaly(s, PA_ANOMALY_DEVICE_DANGLING, pfn, 0, 0,
 				       0);
 	}
@@ -335,11 +337,14 @@ static struct pa_error *scan_links(struct pa_scanner *s, uint64_t pfn,
 	 * reserved where no zone is at boot (firmware tables) get the number
 	 * behind the last zone's (init_reserved_page()).
 	 */
-	if (flags & f->flag.reserved ?
-		    *known_ret || pa_page_zone(f, flags) == f->nr_zones :
-		    *known_ret && pa_zone_spans(s->zone, pfn))
+	*right_ret = flags & f->flag.reserved ?
+			     *known_ret ||
+				     pa_page_zone(f, flags) == f->nr_zones :
+			     *known_ret && pa_zone_spans(s->zone, pfn);
+	if (*right_ret)
 		return NULL;
-	return pa_scan_anomaly(s, PA_ANOMALY_LINKS, pfn, flags, 0, 0);
+	return pa_scan_anomaly(s, PA_ANOMALY_LINKS, pfn, flags & f->link_mask,
+			       0, 0);
 }
 
 struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
@@ -348,7 +353,7 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 {
 	const struct pa_page_format *f = s->format;
 	uint64_t flags = pa_page_flags(f, page);
-	bool zone_known;
+	bool zone_known, zone_right;
 	struct pa_error *err;
 
 	if (pa_page_is_uninitialised(flags) || is_zeroed(page, f->size)) {
@@ -356,15 +361,15 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 		return pa_scan_anomaly(s, PA_ANOMALY_UNINITIALISED, pfn, flags,
 				       0, 0);
 	}
-	err = scan_links(s, pfn, page, &zone_known);
+	err = scan_links(s, pfn, page, &zone_known, &zone_right);
 	if (err)
 		return err;
 	if (!zone_known) {
-		*class_ret = flags & f->flag.reserved ? PA_CLASS_RESERVED :
-							PA_CLASS_UNKNOWN;
-		return NULL;
+		s->zone = NULL;
+		s->zone_count = &s->stray_count;
 	}
-	s->zone_count->pages++;
+	/* Of which zone a page with wrong links is can't be told. */
+	s->zone_count->pages += zone_right;
 	if (pfn < s->tail_end) {
 		err = scan_tail(s, pfn, page, nr, class_ret);
 		if (err || pfn < s->tail_end)

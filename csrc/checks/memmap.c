@@ -69,6 +69,18 @@ struct pa_error *pa_check_memmap_uninitialised(struct pa_check_context *c,
 	return NULL;
 }
 
+static void add_flags(struct pa_check_context *c, struct pa_finding *f,
+		      uint64_t pfn)
+{
+	const uint8_t *page;
+	struct pa_error *err = pa_memmap_page(c->memmap, pfn, 1, &page);
+
+	if (!err)
+		pa_finding_hex(f, "flags",
+			       pa_page_flags(&c->kernel->page_format, page));
+	pa_error_destroy(err);
+}
+
 struct pa_error *pa_check_page_links(struct pa_check_context *c,
 				     struct pa_check_result *result)
 {
@@ -102,7 +114,7 @@ struct pa_error *pa_check_page_links(struct pa_check_context *c,
 				"page->flags say node %u zone number %u, which "
 				"has no memory",
 				node, index);
-		pa_finding_hex(f, "flags", a->a);
+		add_flags(c, f, a->pfn);
 		pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, a->pfn));
 		if (zone) {
 			pa_finding_hex(f, "zone_start_pfn", zone->start_pfn);

@@ -128,11 +128,12 @@ static uint64_t self_hosted(struct pa_check_context *c,
  */
 static void check_managed(struct pa_check_context *c,
 			  const struct pa_zone *zone,
-			  const struct pa_zone_count *count)
+			  const struct pa_zone_count *count, uint64_t unsure)
 {
 	uint64_t most = count->pages - count->reserved - self_hosted(c, zone);
 
-	if (zone->managed <= most && zone->managed + count->offline >= most)
+	if (zone->managed <= most + unsure &&
+	    zone->managed + count->offline >= most)
 		return;
 
 	struct pa_finding *f = report(c, zone, "managed_pages",
@@ -141,6 +142,23 @@ static void check_managed(struct pa_check_context *c,
 	pa_finding_number(f, "pages", (int64_t)count->pages);
 	pa_finding_number(f, "reserved", (int64_t)count->reserved);
 	pa_finding_number(f, "offline", (int64_t)count->offline);
+}
+
+/* Pages in the zone's span that don't tell of which zone they are. */
+static uint64_t unsure_pages(struct pa_check_context *c,
+			     const struct pa_zone *zone)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < c->census->anomalies.length; i++) {
+		const struct pa_anomaly *a = &c->census->anomalies.items[i];
+
+		if ((a->kind == PA_ANOMALY_UNINITIALISED ||
+		     a->kind == PA_ANOMALY_LINKS) &&
+		    pa_zone_spans(zone, a->pfn))
+			pages += a->pfn_end - a->pfn;
+	}
+	return pages;
 }
 
 /* A section in the zone contradicts itself: which pages are online is unsure. */
@@ -164,6 +182,7 @@ static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 	const struct pa_zones *zones = &c->kernel->zones;
 	bool device = (int)zone->index == c->kernel->page_format.zone_device;
 	bool counted = !device && !count->unread && !is_disputed(c, zone);
+	uint64_t unsure = unsure_pages(c, zone);
 
 	if (zone->present > zone->spanned)
 		report(c, zone, "present_pages (more than spanned_pages)",
@@ -172,12 +191,12 @@ static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 		report(c, zone, "managed_pages (more than present_pages)",
 		       (int64_t)zone->managed, (int64_t)zone->present);
 	/* Online pages of the zone hold all that is present, and holes. */
-	if (counted && zone->present > count->pages)
+	if (counted && zone->present > count->pages + unsure)
 		report(c, zone, "present_pages (more than pages online)",
 		       (int64_t)zone->present, (int64_t)count->pages);
 
 	if (counted)
-		check_managed(c, zone, count);
+		check_managed(c, zone, count, unsure);
 	for (size_t i = 0; i < zones->nodes.length; i++) {
 		const struct pa_node *node = &zones->nodes.items[i];
 
