@@ -94,9 +94,10 @@ def value(key: str, item: Any) -> str:
         return "yes" if item else "no"
     if item is None:
         return "unknown"
-    if "pfn" in key and re.fullmatch("0x[0-9a-f]+|[0-9]+", str(item)):
-        number = int(str(item), 0)
-        return f"{number:#x} ({number})"
+    if "pfn" in key and re.fullmatch("0x[0-9a-f]+", str(item)):
+        item = int(item, 16)
+    if "pfn" in key and isinstance(item, int):
+        return f"{item:#x} ({item})"
     if "bytes" in key and isinstance(item, int):
         return f"{item} ({size(item)})" if abs(item) >= 1024 else str(item)
     return str(item)
