@@ -62,6 +62,22 @@ def _files(_: Kernel) -> list[str]:
     return ["ext4 96", "guest file /mnt/ext4/file 24", "zram_swap 96", "guest pageout 32"]
 
 
+def _cgroups(_: Kernel, lru: str = "age") -> list[str]:
+    """Memory in cgroups, one of them removed; LRU lists aged, or of the other kind."""
+    return [
+        "cgroup a/b c gone",
+        "in_cgroup a/b guest anon 24",
+        "in_cgroup a/b guest mlocked 4",
+        "in_cgroup c guest thp 16",
+        "in_cgroup c guest file /tmp/c 8",
+        "in_cgroup gone dd if=/dev/zero of=/tmp/gone bs=1M count=8",
+        f"lru_gen {lru}",
+        "no_cgroup gone",
+        "in_cgroup a/b guest shmem 8",
+        "lru_gen age",
+    ]
+
+
 def _hotplug(_: Kernel) -> list[str]:
     """Boot memory offlined and onlined, DIMMs added and removed."""
     return [
@@ -164,6 +180,17 @@ RECIPES: dict[str, Recipe] = {
             "file systems, swap to zram and ordinary memory",
             lambda kernel: _files(kernel) + _memory(kernel) + END,
             modules=("zram", "lzo_rle", "loop"),
+        ),
+        Recipe(
+            "cgroups",
+            "memory cgroups within each other and removed, LRU generations aged",
+            lambda kernel: _cgroups(kernel) + _memory(kernel) + END,
+        ),
+        Recipe(
+            "cgroups-lru",
+            "the same with the kind of LRU that is not the kernel's default",
+            lambda kernel: _cgroups(kernel, "other") + _memory(kernel) + END,
+            applies=lambda kernel: kernel.has_config("LRU_GEN"),
         ),
         Recipe(
             "hotplug",

@@ -132,6 +132,57 @@ zram_swap() {
 	mkswap /dev/zram0 >/dev/null && swapon /dev/zram0
 }
 
+# cgroup NAME...: memory cgroups at any depth; one that has others in it holds no process.
+CGROUPS=/sys/fs/cgroup
+cgroup() {
+	grep -q " $CGROUPS " /proc/mounts || mount -t cgroup2 cgroup2 $CGROUPS || return 1
+	for name in "$@"; do
+		at=$CGROUPS
+		for part in $(echo "$name" | tr / ' '); do
+			echo +memory >$at/cgroup.subtree_control || return 1
+			at=$at/$part
+			mkdir -p $at || return 1
+		done
+		event "cgroup name=$name"
+	done
+}
+
+# in_cgroup NAME COMMAND...
+in_cgroup() {
+	# shellcheck disable=SC2016
+	name=$1 && shift &&
+		sh -c 'echo $$ >"$0" && exec "$@"' "$CGROUPS/$name/cgroup.procs" "$@"
+}
+
+# no_cgroup NAME: removed; what is charged to it stays.
+no_cgroup() {
+	rmdir "$CGROUPS/$1" || return 1
+	event "no_cgroup name=$1"
+}
+
+# lru_gen other: to the multi-gen LRU or away from it; age: a new generation everywhere, so
+# that what was used since the last is moved to it, lazily.
+lru_gen() {
+	gens=/sys/kernel/mm/lru_gen/enabled
+	[ -e $gens ] || return 0
+	case $1 in
+	other)
+		case $(cat $gens) in 0x0000) word=y ;; *) word=n ;; esac
+		echo $word >$gens || return 1
+		;;
+	age)
+		[ "$(cat $gens)" = 0x0000 ] && return 0
+		# A removed one has no id.
+		awk '$1 == "memcg" { m = $2 } $1 == "node" { n = $2 } /^ +[0-9]/ && m { g[m " " n] = $1 }
+			END { for (i in g) print "+ " i " " g[i] " 1 1" }' /sys/kernel/debug/lru_gen >/run/age
+		while read -r line; do
+			echo "$line" >/sys/kernel/debug/lru_gen || return 1
+		done </run/age
+		;;
+	esac
+	event "lru_gen enabled=$(cat $gens)"
+}
+
 # ext4 MIB: a file system (of ext2's format, by the ext4 code) on a loop device over tmpfs.
 ext4() {
 	load loop || return 1
