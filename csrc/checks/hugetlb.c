@@ -39,18 +39,46 @@ static uint64_t sum(const uint32_t *counts, uint32_t n)
 }
 
 /* A counter of the pool is the sum of its nodes'. */
-static void check_sum(struct pool_check *k, const struct pa_hstate *h,
+static bool check_sum(struct pool_check *k, const struct pa_hstate *h,
 		      const char *name, uint64_t total, const uint32_t *nodes)
 {
 	uint64_t nodes_total = sum(nodes, k->hugetlb->hstates.nr_nodes);
 	struct pa_finding *f;
 
 	if (total == nodes_total)
-		return;
+		return false;
 	f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity,
 			   PA_NO_PFN, PA_NO_PFN,
 			   "%s: %s is %" PRIu64 ", its nodes' sum is %" PRIu64,
 			   h->name, name, total, nodes_total);
+	add_pool(k, f, h);
+	return true;
+}
+
+/* Is this a free folio of the pool and node that is on no list? */
+static bool is_lost(const struct pool_check *k, const struct pa_hstate *h,
+		    uint32_t node, const struct pa_hugetlb_folio *folio)
+{
+	const int freed = k->c->kernel->page_format.hpg_freed;
+
+	return folio->order == h->order && folio->node == node &&
+	       !folio->refcount && !folio->on_free_list &&
+	       !folio->on_active_list &&
+	       (freed < 0 || folio->private_ >> freed & 1);
+}
+
+static void report_lost(struct pool_check *k, const struct pa_hstate *h,
+			uint32_t node, const struct pa_hugetlb_folio *folio)
+{
+	struct pa_finding *f = pa_finding_add(
+		k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity, folio->pfn,
+		folio->pfn + PA_BIT(folio->order),
+		"%s: a free huge page is on no free list", h->name);
+
+	pa_finding_number(f, "node", node);
+	pa_finding_number(f, "free_huge_pages_node", h->free_node[node]);
+	pa_finding_hex(f, "flags", folio->flags);
+	pa_finding_hex(f, "private", folio->private_);
 	add_pool(k, f, h);
 }
 
@@ -58,101 +86,76 @@ static void check_sum(struct pool_check *k, const struct pa_hstate *h,
  * free_huge_pages_node against the node's free list. Where just as many free
  * folios are on no list as the list is short of, it is they that were lost.
  */
-static void check_free_list(struct pool_check *k, size_t index, uint32_t node)
+static bool check_free_list(struct pool_check *k, size_t index, uint32_t node)
 {
 	const struct pa_hstate *h = &k->hugetlb->hstates.list.items[index];
 	const struct pa_hugetlb_list *list =
 		pa_hugetlb_free_list(k->hugetlb, index, node);
-	const struct pa_census *census = k->c->census;
-	const int freed = k->c->kernel->page_format.hpg_freed;
-	uint64_t lost = 0;
+	uint64_t lost = 0, own = 0;
+	struct pa_finding *f;
 
 	if (!list->whole || list->length == h->free_node[node])
-		return;
-	for (int pass = 0; pass < 2; pass++)
-		for (size_t i = 0; i < census->hugetlb.length; i++) {
-			const struct pa_hugetlb_folio *folio =
-				&census->hugetlb.items[i];
-			struct pa_finding *f;
-
-			if (folio->order != h->order || folio->node != node ||
-			    folio->refcount || folio->on_free_list ||
-			    folio->on_active_list ||
-			    (freed >= 0 && !(folio->private_ >> freed & 1)))
-				continue;
-			if (!pass) {
-				lost++;
-				continue;
-			}
-			if (list->length + lost != h->free_node[node])
-				break;
-			f = pa_finding_add(
-				k->c->findings, PA_CHECK_HUGETLB_POOL,
-				k->severity, folio->pfn,
-				folio->pfn + PA_BIT(folio->order),
-				"%s: a free huge page is on no free list",
-				h->name);
-			pa_finding_number(f, "node", node);
-			pa_finding_number(f, "free_huge_pages_node",
-					  h->free_node[node]);
-			pa_finding_number(f, "free_list_length",
-					  (int64_t)list->length);
-			pa_finding_hex(f, "flags", folio->flags);
-			pa_finding_hex(f, "private", folio->private_);
-			add_pool(k, f, h);
-		}
-	if (lost && list->length + lost == h->free_node[node])
-		return;
-
-	struct pa_finding *f =
-		pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL,
-			       k->severity, PA_NO_PFN, PA_NO_PFN,
-			       "%s: free_huge_pages_node of node %" PRIu32
-			       " is %" PRIu32 ", its free list has %" PRIu64,
-			       h->name, node, h->free_node[node], list->length);
-
+		return false;
+	pa_array_for_each(folio, &k->c->census->hugetlb) {
+		lost += is_lost(k, h, node, folio);
+		own += folio->order == h->order && folio->node == node &&
+		       folio->on_free_list;
+	}
+	/* Some are on another node's list: that has its finding. */
+	if (own == h->free_node[node])
+		return true;
+	if (lost && own + lost == h->free_node[node]) {
+		pa_array_for_each(folio, &k->c->census->hugetlb)
+			if (is_lost(k, h, node, folio))
+				report_lost(k, h, node, folio);
+		return true;
+	}
+	f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity,
+			   PA_NO_PFN, PA_NO_PFN,
+			   "%s: free_huge_pages_node of node %" PRIu32
+			   " is %" PRIu32 ", its free list has %" PRIu64,
+			   h->name, node, h->free_node[node], list->length);
 	pa_finding_hex(f, "list_head", pa_hstate_free_list(h, node));
 	add_pool(k, f, h);
+	return true;
 }
 
 /*
- * nr_huge_pages against the memory map. A folio is counted from
+ * nr_huge_pages_node against the memory map. A folio is counted from
  * account_new_hugetlb_folio() to remove_hugetlb_folio(); it has its mark from
  * a little before that until, with an optimised vmemmap, well after. In
  * between it is on a list, or isolated for migration. So what is on lists is
  * counted, and what is counted is marked.
  */
-static void check_recount(struct pool_check *k, size_t index)
+static bool check_recount(struct pool_check *k, const struct pa_hstate *h,
+			  uint32_t node)
 {
-	const struct pa_hstate *h = &k->hugetlb->hstates.list.items[index];
 	const struct pa_census *census = k->c->census;
-	uint64_t marked = 0, listed = 0;
+	bool all_read = !census->pages_excluded && !census->pages_unreadable;
+	uint64_t nr = h->nr_node[node], marked = 0, listed = 0;
 	struct pa_finding *f;
 
-	for (size_t i = 0; i < census->hugetlb.length; i++) {
-		const struct pa_hugetlb_folio *folio =
-			&census->hugetlb.items[i];
-
-		if (folio->order != h->order)
+	pa_array_for_each(folio, &census->hugetlb) {
+		if (folio->order != h->order || folio->node != node)
 			continue;
 		marked++;
 		listed += folio->on_free_list || folio->on_active_list;
 	}
-	if (census->pages_excluded || census->pages_unreadable)
-		marked = UINT64_MAX;
-	if (h->nr >= listed && h->nr <= marked)
-		return;
+	if (nr >= listed && (nr <= marked || !all_read))
+		return false;
 	f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity,
 			   PA_NO_PFN, PA_NO_PFN,
-			   "%s: nr_huge_pages is %" PRIu64 ", but there are "
-			   "%" PRIu64,
-			   h->name, h->nr, h->nr < listed ? listed : marked);
+			   "%s: nr_huge_pages_node of node %" PRIu32
+			   " is %" PRIu64 ", but there are %" PRIu64,
+			   h->name, node, nr, nr < listed ? listed : marked);
 	pa_finding_number(f, "folios_on_lists", (int64_t)listed);
-	if (marked != UINT64_MAX)
+	if (all_read)
 		pa_finding_number(f, "folios_in_memory_map", (int64_t)marked);
 	add_pool(k, f, h);
+	return true;
 }
 
+/* Counters that are exact, but contradict each other. */
 static void check_counts(struct pool_check *k, const struct pa_hstate *h)
 {
 	struct pa_finding *f;
@@ -162,12 +165,6 @@ static void check_counts(struct pool_check *k, const struct pa_hstate *h)
 				   k->severity, PA_NO_PFN, PA_NO_PFN,
 				   "%s: more surplus pages than pages",
 				   h->name);
-		add_pool(k, f, h);
-	}
-	if (h->free > h->nr) {
-		f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL,
-				   k->severity, PA_NO_PFN, PA_NO_PFN,
-				   "%s: more free pages than pages", h->name);
 		add_pool(k, f, h);
 	}
 	/*
@@ -182,6 +179,27 @@ static void check_counts(struct pool_check *k, const struct pa_hstate *h)
 				   h->name);
 		add_pool(k, f, h);
 	}
+}
+
+static void check_pool(struct pool_check *k, size_t index)
+{
+	const struct pa_hstate *h = &k->hugetlb->hstates.list.items[index];
+	bool nr_wrong = false, free_wrong = false, surplus_wrong;
+
+	for (uint32_t node = 0; node < k->hugetlb->hstates.nr_nodes; node++) {
+		nr_wrong |= check_recount(k, h, node);
+		free_wrong |= check_free_list(k, index, node);
+	}
+	/* A node's wrong counter explains a wrong sum. */
+	if (!nr_wrong)
+		nr_wrong = check_sum(k, h, "nr_huge_pages", h->nr, h->nr_node);
+	if (!free_wrong)
+		free_wrong = check_sum(k, h, "free_huge_pages", h->free,
+				       h->free_node);
+	surplus_wrong = check_sum(k, h, "surplus_huge_pages", h->surplus,
+				  h->surplus_node);
+	if (!nr_wrong && !free_wrong && !surplus_wrong)
+		check_counts(k, h);
 }
 
 static void check_folio(struct pool_check *k,
@@ -274,6 +292,7 @@ static void check_fault(struct pool_check *k, const struct pa_list_fault *fault)
 					"node or size",
 		[PA_FAULT_COUNT] = "a list's count is wrong",
 	};
+	uint64_t end = PA_NO_PFN;
 	struct pa_finding *f;
 
 	/* What is no page that may be used is stale-page-reference's. */
@@ -281,10 +300,14 @@ static void check_fault(struct pool_check *k, const struct pa_list_fault *fault)
 	     fault->holder != PA_HOLDER_HUGETLB_ACTIVE) ||
 	    fault->kind == PA_FAULT_STALE)
 		return;
+	if (fault->pfn != PA_NO_PFN)
+		end = fault->pfn + 1;
+	pa_array_for_each(folio, &k->c->census->hugetlb)
+		if (folio->pfn == fault->pfn)
+			end = fault->pfn + PA_BIT(folio->order);
 	f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity,
-			   fault->pfn,
-			   fault->pfn == PA_NO_PFN ? PA_NO_PFN : fault->pfn + 1,
-			   "%s: %s", fault->list, what[fault->kind]);
+			   fault->pfn, end, "%s: %s", fault->list,
+			   what[fault->kind]);
 	pa_finding_hex(f, "list_head", fault->head);
 	pa_finding_hex(f, "entry", fault->node);
 	if (fault->kind == PA_FAULT_BROKEN)
@@ -319,17 +342,8 @@ struct pa_error *pa_check_hugetlb_pool(struct pa_check_context *c,
 				census->pages_excluded +
 					census->pages_unreadable);
 	for (size_t i = 0; i < hstates->list.length; i++) {
-		const struct pa_hstate *h = &hstates->list.items[i];
-
-		check_sum(&k, h, "nr_huge_pages", h->nr, h->nr_node);
-		check_sum(&k, h, "free_huge_pages", h->free, h->free_node);
-		check_sum(&k, h, "surplus_huge_pages", h->surplus,
-			  h->surplus_node);
-		check_counts(&k, h);
-		for (uint32_t node = 0; node < hstates->nr_nodes; node++)
-			check_free_list(&k, i, node);
-		check_recount(&k, i);
-		result->examined += h->nr;
+		check_pool(&k, i);
+		result->examined += hstates->list.items[i].nr;
 	}
 	for (size_t i = 0; !err && i < census->hugetlb.length; i++) {
 		check_folio(&k, &census->hugetlb.items[i]);
