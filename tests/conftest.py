@@ -59,10 +59,14 @@ def open_dump() -> Open:
 @pytest.fixture(scope="session")
 def audit_dump(open_dump: Open) -> Audit:
     """audit_dump(kernel, recipe="light", types="dwarf"): kept for the session."""
+    from reports import check_report
+
     from drgn_contrib import run
 
     @functools.cache
     def audit_dump(kernel: str, recipe: str = "light", types: str = "dwarf") -> report.Report:
-        return run.run(open_dump(kernel, recipe, types))
+        report = run.run(open_dump(kernel, recipe, types))
+        check_report(report)
+        return report
 
     return audit_dump

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import jsonschema
 import pytest
+from reports import check_report, check_text, schema_validator
 from sample import AUDIT, LOG, MEMORY, PAGE, TOOL, FakeKernel, FakeLayout, FakeSource
 
 from drgn_contrib import report, run, text
@@ -33,32 +32,14 @@ def sample() -> report.Report:
     return dataclasses.replace(made, tool=TOOL)
 
 
-def schema_validator() -> Any:
-    """What validates reports."""
-    files = importlib.resources.files("drgn_contrib")
-    schema = json.loads(
-        (files / "schema" / "pageaudit-report-1.schema.json").read_text(encoding="utf-8")
-    )
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
-
-
 @pytest.fixture(scope="module")
 def validator() -> Any:
     return schema_validator()
 
 
-def check_text(lines: str) -> None:
-    """What any text for people must be."""
-    assert lines.endswith("\n")
-    for line in lines.splitlines():
-        assert len(line) <= 78, line
-        assert line == line.rstrip()
-        assert all(" " <= character <= "~" for character in line), line
-
-
 def test_json_keeps_to_the_schema(sample: report.Report, validator: Any) -> None:
     data = json.loads(sample.dumps())
+    check_report(sample)
     validator.validate(data)
     assert data["findings"][0]["page"] == f"{PAGE:#x}"
     assert data["target"]["crash"]["cr2"] == f"{PAGE:#x}"

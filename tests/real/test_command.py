@@ -14,9 +14,9 @@ import drgn
 import pytest
 from dumps import Audit, Open
 from lab import make
+from reports import check_text, schema_validator
 from test_binding import run_python
 from test_cli import pageaudit
-from test_report import check_text, schema_validator
 
 import drgn_contrib
 from drgn_contrib import target

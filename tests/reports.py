@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What every report must be, whatever it is of."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+from typing import Any
+
+import jsonschema
+
+from drgn_contrib import text
+from drgn_contrib.report import Report
+
+
+@functools.cache
+def schema_validator() -> Any:
+    """What validates reports as JSON."""
+    files = importlib.resources.files("drgn_contrib")
+    schema = json.loads(
+        (files / "schema" / "pageaudit-report-1.schema.json").read_text(encoding="utf-8")
+    )
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def check_text(lines: str) -> None:
+    """What any text for people must be."""
+    assert lines.endswith("\n")
+    for line in lines.splitlines():
+        assert len(line) <= 78, line
+        assert line == line.rstrip()
+        assert all(" " <= character <= "~" for character in line), line
+
+
+def check_report(report: Report) -> None:
+    """Keeps to its schema, and makes texts that fit a mail."""
+    schema_validator().validate(json.loads(report.dumps()))
+    check_text(text.report_text(report))
+    check_text(text.report_text(report, verbose=True))
