@@ -125,6 +125,26 @@ static struct pa_error *read_small(struct kdump_reader *reader,
 	return NULL;
 }
 
+/*
+ * libkdumpfile maps the file as well, but does not look before it reads; and
+ * where a flattened dump was cut short, we gave it zeros.
+ */
+static bool has_data(struct kdump_reader *reader, const struct pa_file *file,
+		     const struct pa_kdump_page *page)
+{
+	uint64_t done = 0;
+
+	while (done < page->bytes) {
+		uint64_t part = page->bytes - done;
+
+		if (!pa_file_span(file, page->offset + done, &part,
+				  &reader->data_hint))
+			return false;
+		done += part;
+	}
+	return true;
+}
+
 /* @length bytes at @phys, of one page that is dumped. */
 static struct pa_error *read_page(struct kdump_reader *reader,
 				  const struct pa_kdump_part *part,
@@ -144,12 +164,7 @@ static struct pa_error *read_page(struct kdump_reader *reader,
 		return NULL;
 	}
 
-	/* libkdumpfile maps the file as well, but does not look first. */
-	uint64_t ready = page.bytes;
-
-	*ok = pa_file_span(part->file, page.offset, &ready,
-			   &reader->data_hint) &&
-	      (ready == page.bytes || part->file->flattened);
+	*ok = has_data(reader, part->file, &page);
 	if (!*ok)
 		return NULL;
 	if (page.bytes <= SMALL_BYTES && length == PA_KDUMP_PAGE_BYTES)
