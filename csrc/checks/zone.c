@@ -184,18 +184,17 @@ static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 	bool counted = !device && !count->unread && !is_disputed(c, zone);
 	uint64_t unsure = unsure_pages(c, zone);
 
+	/* Online pages of the zone hold all that is present, and holes. */
 	if (zone->present > zone->spanned)
 		report(c, zone, "present_pages (more than spanned_pages)",
 		       (int64_t)zone->present, (int64_t)zone->spanned);
+	else if (counted && zone->present > count->pages + unsure)
+		report(c, zone, "present_pages (more than pages online)",
+		       (int64_t)zone->present, (int64_t)count->pages);
 	if (zone->managed > zone->present)
 		report(c, zone, "managed_pages (more than present_pages)",
 		       (int64_t)zone->managed, (int64_t)zone->present);
-	/* Online pages of the zone hold all that is present, and holes. */
-	if (counted && zone->present > count->pages + unsure)
-		report(c, zone, "present_pages (more than pages online)",
-		       (int64_t)zone->present, (int64_t)count->pages);
-
-	if (counted)
+	else if (counted)
 		check_managed(c, zone, count, unsure);
 	for (size_t i = 0; i < zones->nodes.length; i++) {
 		const struct pa_node *node = &zones->nodes.items[i];

@@ -21,6 +21,25 @@ struct search {
 	struct pa_error *err;
 };
 
+/* task_struct.on_cpu: an int, or a byte on the newest kernels. */
+static struct pa_error *read_on_cpu(struct search *search, uint64_t task,
+				    bool *ret)
+{
+	const struct pa_member *member =
+		PA_M(search->kernel->layout, task_struct, on_cpu);
+	uint8_t bytes[8];
+	struct pa_error *err = NULL;
+
+	*ret = false;
+	if (!member->known || member->size > sizeof(bytes))
+		return NULL;
+	err = pa_memory_read(search->memory, task + member->offset,
+			     member->size, bytes);
+	if (!err)
+		*ret = pa_load_uint(bytes, member->size);
+	return err;
+}
+
 /* The index of the function that @address is in, or nr_functions. */
 static size_t function_at(const struct search *search, uint64_t address)
 {
@@ -40,7 +59,7 @@ static struct pa_error *search_task(struct search *search, uint64_t task)
 	const struct pa_layout *layout = search->kernel->layout;
 	uint64_t words[STACK_BYTES / 8];
 	uint64_t stack, sp;
-	uint32_t on_cpu = 0;
+	bool on_cpu = false;
 	struct pa_error *err = pa_memory_read_u64(
 		search->memory, task + PA_OFFSETOF(layout, task_struct, stack),
 		&stack);
@@ -50,12 +69,10 @@ static struct pa_error *search_task(struct search *search, uint64_t task)
 					 task + PA_OFFSETOF(layout, task_struct,
 							    thread__sp),
 					 &sp);
-	if (!err && PA_HAS(layout, task_struct, on_cpu))
-		err = pa_memory_read_u32(search->memory,
-					 task + PA_OFFSETOF(layout, task_struct,
-							    on_cpu),
-					 &on_cpu);
-	if (err)
+	if (!err)
+		err = read_on_cpu(search, task, &on_cpu);
+	/* A zombie has none any more (finish_task_switch()). */
+	if (err || !stack)
 		return err;
 	/* What a running task has saved is old: all of its stack, then. */
 	if (on_cpu || sp < stack || sp >= stack + STACK_BYTES)
