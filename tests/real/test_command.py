@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -16,7 +19,7 @@ from dumps import Audit, Open
 from lab import make
 from reports import check_text, schema_validator
 from test_binding import run_python
-from test_cli import pageaudit
+from test_cli import COMMAND, pageaudit
 
 import drgn_contrib
 from drgn_contrib import target
@@ -230,3 +233,31 @@ def test_nothing_leaks(kernel: str) -> None:
         dump.vmcore,
         dump.vmlinux,
     )
+
+
+@pytest.mark.parametrize("options", [[], ["--no-progress"]], ids=["bar", "none"])
+def test_progress_on_a_terminal(options: "list[str]") -> None:
+    dump = make.dump("v6.12", "light")
+    terminal, end = pty.openpty()
+    with subprocess.Popen(
+        [str(COMMAND), str(dump.vmcore), "-s", str(dump.vmlinux), *options],
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=end,
+        text=True,
+    ) as process:
+        os.close(end)
+        shown = b""
+        # A terminal whose other end is gone is an error.
+        with contextlib.suppress(OSError):
+            while data := os.read(terminal, 4096):
+                shown += data
+        out, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    assert process.returncode == 0
+    check_text(out)
+    if options:
+        assert shown == b""
+    else:
+        assert b"checks" in shown
+        assert b"Traceback" not in shown
