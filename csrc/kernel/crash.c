@@ -405,7 +405,7 @@ static const struct pa_cpu_note *find_note(const struct reader *r)
 	return found;
 }
 
-static void read_note(struct reader *r)
+static void read_note(struct reader *r, bool panicked)
 {
 	struct pa_crash *crash = r->crash;
 	const struct pa_cpu_note *note = find_note(r);
@@ -416,6 +416,9 @@ static void read_note(struct reader *r)
 	if (crash->known_regs & 1u << PA_REG_RSP) {
 		if (note->regs[NOTE_RSP] != crash->regs[PA_REG_RSP])
 			return;
+	} else if (panicked) {
+		/* panic() has no registers but its own. */
+		return;
 	} else {
 		for (int reg = 0; reg < PA_REG_RSP; reg++)
 			crash->regs[reg] = note->regs[reg];
@@ -474,17 +477,18 @@ struct pa_error *pa_crash_read(const struct pa_kernel *kernel,
 		*ret = crash;
 		return NULL;
 	}
+
+	bool panicked = is_panic(first_line(record_at(&r, start)));
+
 	crash.crashed = true;
 	crash.time_ns = record_at(&r, start)->time_ns;
 	pa_text_copy(first_line(record_at(&r, start)), crash.panic,
 		     sizeof(crash.panic));
-	report = start;
-	if (is_panic(first_line(record_at(&r, start))))
-		report = find_complaint(&r, start);
+	report = panicked ? find_complaint(&r, start) : start;
 	parse_report(&r, report);
 	crash.has_cr2 = r.has_fault && r.page_fault;
 	crash.cr2 = crash.has_cr2 ? r.fault : 0;
-	read_note(&r);
+	read_note(&r, panicked);
 	err = read_frame(&r, memory);
 	if (err)
 		return err;

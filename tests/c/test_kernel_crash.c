@@ -406,8 +406,8 @@ static void test_notes(void)
 	CHECK(!crash_of(ring).has_rip);
 	ring_destroy(ring);
 
-	/* A panic without registers in the log. */
-	ring = log_of("Kernel panic - not syncing: x\n"
+	/* An oops whose registers are not in the log. */
+	ring = log_of("kernel BUG at mm/x.c:1!\n"
 		      "CPU: 1 PID: 4242 Comm: sh Not tainted 5.10\n");
 	info = &ring->kernel.source->info;
 	note.regs[0] = 0xffffea0000040000;
@@ -419,6 +419,15 @@ static void test_notes(void)
 	/* Two that it may be: which is not known. */
 	CHECK_FATAL(pa_array_append(&info->cpus, note));
 	CHECK(!crash_of(ring).has_rip);
+	ring_destroy(ring);
+
+	/* panic()'s own registers are about nothing. */
+	ring = log_of("Kernel panic - not syncing: x\n"
+		      "CPU: 1 PID: 4242 Comm: sh Not tainted 5.10\n");
+	info = &ring->kernel.source->info;
+	CHECK_FATAL(pa_array_append(&info->cpus, note));
+	crash = crash_of(ring);
+	CHECK(crash.crashed && !crash.has_rip && !crash.nr_pages);
 	ring_destroy(ring);
 }
 

@@ -8,7 +8,7 @@ import pytest
 from drgn.helpers.linux.pid import find_task
 from drgn.helpers.linux.printk import get_printk_records
 from dumps import Open
-from lab import crash, kernels, make
+from lab import crash, kernels, make, makedump
 
 from drgn_contrib import _pageaudit, target
 
@@ -108,3 +108,17 @@ def test_crash_about_no_page(kernel: str) -> None:
     assert found["panic"] == "Kernel panic - not syncing: sysrq triggered crash"
     assert found["pages"] == []
     assert (found["rip"], found["cr2"]) == (None, None)
+
+
+@pytest.mark.parametrize("types", ["dwarf", "btf"])
+def test_filtered(kernel: str, types: str) -> None:
+    """What makedumpfile leaves, and what the kernel itself says of its types, is enough."""
+    dump = crash.dump(kernel, "walker")
+    symbols = [str(dump.vmlinux)] if types == "dwarf" else []
+    if not symbols and kernel == "v5.10":
+        pytest.skip("VMCOREINFO does not say where kallsyms is")
+    files = [str(path) for path in makedump.variety(dump.vmcore, "zlib")]
+    opened = target.open_target(files, symbols)
+    whole = kernel_of(dump)
+    assert opened.kernel.crash() == whole.crash()
+    assert opened.kernel.log_records() == whole.log_records()
