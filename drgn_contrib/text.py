@@ -174,6 +174,13 @@ def _memory_lines(report: Report) -> Iterator[str]:
         f"the dump, {coverage['pages_unreadable']:,} unreadable",
         "read     ",
     )
+    if coverage.get("kernel_pages_filtered"):
+        yield from wrap(
+            f"the dump lacks {plural(coverage['kernel_pages_filtered'], 'page')} of the kernel's "
+            "own (slab, page tables): the makedumpfile that filtered it did not know this kernel, "
+            "and checks may be partial for it",
+            "warning  ",
+        )
 
 
 def _crash_lines(crash: Crash) -> Iterator[str]:

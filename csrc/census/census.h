@@ -258,6 +258,11 @@ struct pa_census {
 	struct pa_zone_count *zones;
 	/* Struct pages: read, filtered out of the dump, absent. */
 	uint64_t pages_read, pages_excluded, pages_unreadable;
+	/*
+	 * Pages of slab, page tables and large kmalloc that were filtered out
+	 * of the dump: no filter that knows this kernel does that.
+	 */
+	uint64_t kernel_pages_filtered;
 	/* What each CPU was doing. */
 	struct pa_cpu_tasks cpu_tasks;
 	/* Free pages that a task or a deferred list holds. */

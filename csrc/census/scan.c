@@ -35,6 +35,11 @@ static struct pa_error *scanner_create(void *arg, void **ret)
 	}
 	/* Loaded as one word in the inner loop. */
 	s->counts_adjacent = s->format->refcount == s->format->type + 4;
+	const struct pa_source_info *info = &s->kernel->source->info;
+
+	s->filtered = (info->format == PA_SOURCE_ELF ||
+		       info->format == PA_SOURCE_KDUMP) &&
+		      info->dump_level;
 	s->plain_mask = s->format->link_mask | s->format->flag.all;
 	*ret = s;
 	return NULL;
@@ -265,6 +270,7 @@ static struct pa_error *scanner_finish(void *arg, void *worker, bool failed)
 	census->pages_read += s->pages_read;
 	census->pages_excluded += s->pages_excluded;
 	census->pages_unreadable += s->pages_unreadable;
+	census->kernel_pages_filtered += s->kernel_pages_filtered;
 	for (size_t i = 0; i < s->kernel->zones.list.length; i++)
 		add_zone(&census->zones[i], &s->zones[i]);
 	for (int i = 0; i < PA_NR_ANOMALIES; i++)

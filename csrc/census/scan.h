@@ -43,6 +43,9 @@ struct pa_scanner {
 	PA_ARRAY(struct pa_poisoned) poisoned;
 	PA_ARRAY(struct pa_hugetlb_folio) hugetlb;
 	uint64_t pages_read, pages_excluded, pages_unreadable;
+	/* The dump was filtered, or may have been: see note_filtered(). */
+	bool filtered;
+	uint64_t kernel_pages_filtered;
 };
 
 /*

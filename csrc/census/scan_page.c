@@ -230,6 +230,46 @@ static struct pa_error *scan_free(struct pa_scanner *s, uint64_t pfn,
 	return NULL;
 }
 
+/*
+ * makedumpfile filters by what it takes pages for. One that is older than the
+ * kernel takes some of the kernel's own for user data.
+ */
+static struct pa_error *note_filtered(struct pa_scanner *s, uint64_t pfn,
+				      const uint8_t *page, uint32_t order)
+{
+	const struct pa_page_format *f = s->format;
+	unsigned int shift = s->kernel->space.page_shift;
+	uint64_t end = pfn + PA_BIT(order);
+
+	if (!s->filtered)
+		return NULL;
+	if (!(pa_page_flags(f, page) & f->flag.slab))
+		switch (pa_page_type(f, pa_page_type_word(f, page))) {
+		case PA_PAGE_SLAB:
+		case PA_PAGE_TABLE:
+		case PA_PAGE_LARGE_KMALLOC:
+			break;
+		default:
+			return NULL;
+		}
+	while (pfn < end) {
+		struct pa_run run;
+		struct pa_error *err = pa_reader_presence(
+			s->memmap->memory->reader, pfn << shift,
+			(end - pfn) << shift, &run);
+
+		if (err)
+			return err;
+
+		uint64_t nr = pa_max(run.length >> shift, 1);
+
+		if (run.presence == PA_EXCLUDED)
+			s->kernel_pages_filtered += nr;
+		pfn += nr;
+	}
+	return NULL;
+}
+
 static struct pa_error *scan_head(struct pa_scanner *s, uint64_t pfn,
 				  const uint8_t *page, uint64_t nr,
 				  uint8_t *class_ret)
@@ -273,6 +313,8 @@ static struct pa_error *scan_head(struct pa_scanner *s, uint64_t pfn,
 				      pa_load_u32(head + f->nr_pages), order,
 				      0);
 	enter_compound(s, pfn, order, head, hugetlb);
+	if (!err)
+		err = note_filtered(s, pfn, page, order);
 	if (!err && hugetlb) {
 		struct pa_hugetlb_folio folio = {
 			.pfn = pfn,
@@ -387,8 +429,10 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 		err = scan_free(s, pfn, page, &class);
 	else if (flags & f->flag.head)
 		err = scan_head(s, pfn, page, nr, &class);
-	else
+	else {
 		class = classify(s, page);
+		err = note_filtered(s, pfn, page, 0);
+	}
 	if (err)
 		return err;
 	if (pfn < s->free_end && pfn != s->free_pfn) {

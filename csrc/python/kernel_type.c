@@ -154,11 +154,14 @@ static PyObject *check_dict(const struct pa_check *check,
 static PyObject *coverage_dict(const struct pa_census *census)
 {
 	return Py_BuildValue(
-		"{s:K,s:K,s:K,s:K}", "pages_read",
+		"{s:K,s:K,s:K,s:K,s:K,s:K}", "pages_read",
 		(unsigned long long)census->pages_read, "pages_excluded",
 		(unsigned long long)census->pages_excluded, "pages_unreadable",
 		(unsigned long long)census->pages_unreadable, "list_entries",
-		(unsigned long long)census->references);
+		(unsigned long long)census->references, "pages_in_transit",
+		(unsigned long long)census->pages_taken,
+		"kernel_pages_filtered",
+		(unsigned long long)census->kernel_pages_filtered);
 }
 
 static PyObject *audit_dict(const struct pa_kernel *kernel,

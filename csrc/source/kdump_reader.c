@@ -246,7 +246,8 @@ struct pa_error *pa_kdump_run(struct pa_reader *base, uint64_t phys,
 		end = next;
 	}
 	length = pa_min(last - phys + 1, (end << PA_KDUMP_PAGE_SHIFT) - phys);
-	if (presence == PA_PRESENT)
+	/* No buffer: pa_reader_presence(). */
+	if (presence == PA_PRESENT && buffer)
 		return read_pages(reader, part, phys, length, buffer, ret);
 	*ret = (struct pa_run){ .presence = presence, .length = length };
 	return NULL;

@@ -160,6 +160,18 @@ static inline struct pa_error *pa_reader_run(struct pa_reader *reader,
 }
 
 /*
+ * The same without bytes: only whether they are there. For files (ELF and
+ * kdump) alone; others would have to read.
+ */
+static inline struct pa_error *pa_reader_presence(struct pa_reader *reader,
+						  uint64_t phys,
+						  uint64_t length,
+						  struct pa_run *ret)
+{
+	return reader->source->ops->run(reader, phys, length, NULL, ret);
+}
+
+/*
  * All of [phys, phys + length) into @buffer, or PA_ERROR_UNREADABLE or
  * PA_ERROR_EXCLUDED with the first address that is absent.
  */
