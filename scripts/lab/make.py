@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from . import elfcore, initramfs, kernels, recipes
+from .expected import Scene
 from .paths import lab_dir, lock
 from .qemu import Machine
 from .run import LabError, say
@@ -55,6 +56,11 @@ class Dump:
         return (self.path / "truth" / name).is_file()
 
 
+def dump_path(kernel: str, recipe: str, *parts: str) -> Path:
+    """Where the dump of a kernel after a recipe is, or would be."""
+    return lab_dir().joinpath("dumps", f"{kernel}-{recipe}", *parts)
+
+
 class RecipeFailed(LabError):
     """A piece of the recipe said no: another try would be told the same."""
 
@@ -63,7 +69,7 @@ def dump(kernel: str, recipe: str = "light") -> Dump:
     """The dump of a kernel after a recipe; made, in half a minute or so, if not in the cache."""
     cooked = recipes.recipe(recipe)
     image = kernels.fetch(kernel)
-    path = lab_dir() / "dumps" / f"{kernel}-{recipe}"
+    path = dump_path(kernel, recipe)
     with lock(f"dump-{kernel}-{recipe}"):
         if not (path / "meta.json").exists():
             if not cooked.applies(image):
@@ -133,6 +139,8 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
             content = tar.extractfile(member)
             if content:
                 target.write_bytes(content.read())
+    events = _events(work / "truth" / "run" / "events")
+    scene = Scene(events, machine.console_text(), work / "truth")
     meta = {
         "kernel": kernel.key,
         "release": kernel.release,
@@ -148,8 +156,9 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
         "truth_rounds": int(ready.get("rounds", "0")),
         "truth_differing": None if ready.get("differing") == "-" else ready.get("differing"),
         "truth_pid": int(ready.get("pid", "0")),
-        "events": _events(work / "truth" / "run" / "events"),
-        "complaints": _complaints(machine.console_text()),
+        "events": events,
+        "complaints": _complaints(scene.console),
+        "expected": recipe.expected(scene),
         "seconds": times,
     }
     (work / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
@@ -215,7 +224,7 @@ def _console_tail(machine: Machine, lines: int = 12) -> str:
 
 def existing(kernel: str, recipe: str) -> Optional[Dump]:
     """The dump if it is in the cache, without making anything."""
-    path = lab_dir() / "dumps" / f"{kernel}-{recipe}"
+    path = dump_path(kernel, recipe)
     if not (path / "meta.json").exists():
         return None
     return Dump(path, kernels.fetch(kernel))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable
 
+from . import expected
 from .kernels import Kernel
 from .qemu import Hardware
 from .run import LabError
@@ -27,6 +28,8 @@ class Recipe:
     # /proc/kpageflags and kpagecount for every pfn: not for large machines.
     truth_pages: bool = True
     applies: Callable[[Kernel], bool] = lambda kernel: True
+    # What an audit of the dump must find.
+    expected: expected.Expectation = expected.nothing
     # More files of the guest, by path.
     extra: Callable[[Kernel], dict[str, bytes]] = lambda kernel: {}
 
@@ -47,6 +50,21 @@ def _memory(_: Kernel, hugepages: int = 8) -> list[str]:
         "guest uring 4",
         "guest aio 128",
         "ksm 4",
+    ]
+
+
+def _small_memory(_: Kernel) -> list[str]:
+    return [
+        "hugepages 4",
+        "guest anon 8",
+        "guest thp 16",
+        "guest forks 2 4",
+        "guest shmem 4",
+        "guest file /tmp/file 4",
+        "guest hugetlb 1",
+        "guest mlocked 4",
+        "guest pipes 2",
+        "guest uring 4",
     ]
 
 
@@ -159,6 +177,23 @@ def _full(kernel: Kernel) -> list[str]:
     return _pmem(kernel) + _files(kernel) + _hotplug(kernel) + _memory(kernel, 16) + _poison(kernel)
 
 
+def _leak(kernel: Kernel) -> list[str]:
+    """Memory errors in buffers of the kernel's own, which are freed with the poison in them."""
+    return [
+        "load hwpoison_inject",
+        "guest poison soft anon 5",
+        # What next asks for so much memory gets the same block, and the allocator drops all of
+        # it: 1024, 512 and 8 pages that nobody has any more.
+        "guest kernel_poison 10 37 again",
+        "guest kernel_poison 9 100 again",
+        "guest kernel_poison 3 5 again",
+        *_small_memory(kernel),
+        # This one lies in wait on the free lists.
+        "guest kernel_poison 10 700",
+        "still",
+    ]
+
+
 HOTPLUG = Hardware(memory_mib=1536, slots=4, max_mib=4096)
 MOVABLE_CMDLINE = "movablecore=768M"
 
@@ -242,6 +277,39 @@ RECIPES: dict[str, Recipe] = {
             ],
             cmdline="hugetlb_free_vmemmap=on",
             applies=lambda kernel: _has_hvo(kernel) and _has_memory_failure(kernel),
+        ),
+        Recipe(
+            "hwpoison-leak",
+            "real defects: poison in free memory, and blocks lost round it",
+            _leak,
+            hardware=Hardware(memory_mib=640),
+            modules=("hwpoison_inject",),
+            applies=_has_memory_failure,
+            expected=expected.hwpoison_leak,
+        ),
+        Recipe(
+            "small",
+            "healthy, as small as can be: some of everything, for the dump that ships",
+            lambda kernel: [
+                "offline_some 1",
+                "pmem",
+                "namespace 0 devdax pmem",
+                "guest map /dev/dax0.0 4",
+                *_small_memory(kernel),
+                "still",
+            ],
+            hardware=Hardware(memory_mib=768),
+            cmdline="memmap=30M!162M movablecore=448M",
+            modules=("nd_e820", "nd_pmem", "device_dax", "dax_pmem"),
+        ),
+        Recipe(
+            "hvo-free",
+            "hugetlb pages with their memmap freed are given back: some kernels lose them",
+            lambda kernel: ["hugepages 16", "guest hugetlb 2", "hugepages 14", "still"],
+            hardware=Hardware(memory_mib=640),
+            cmdline="hugetlb_free_vmemmap=on",
+            applies=_has_hvo,
+            expected=expected.hvo_free,
         ),
         Recipe(
             "full",

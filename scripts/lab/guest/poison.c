@@ -5,12 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef MADV_HWPOISON
@@ -106,8 +109,92 @@ static int run_freed(int argc, char **argv)
 	return 0;
 }
 
+/*
+ * kernel_poison ORDER INDEX [again]: a buffer of 2^ORDER pages that belongs to the
+ * kernel (a packet socket's ring) gets a memory error in its page INDEX, which the
+ * kernel ignores, since it cannot handle such pages; then the buffer is freed. With
+ * again, the next one of that size is asked for at once: up to order 3 it would get
+ * the same pages, from this CPU's list.
+ */
+static int packet_ring(size_t size)
+{
+	struct tpacket_req ring = {
+		.tp_block_size = size,
+		.tp_block_nr = 1,
+		.tp_frame_size = 2048,
+		.tp_frame_nr = size / 2048,
+	};
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)))
+		die("a packet ring of %zu bytes", size);
+	return fd;
+}
+
+static int run_kernel_poison(int argc, char **argv)
+{
+	int order = argc > 1 ? atoi(argv[1]) : 3, again = argc > 3, fd, inject;
+	size_t index = argc > 2 ? strtoul(argv[2], NULL, 0) : 5, size = PAGE_SIZE << order;
+	uint64_t first, last, pfn;
+	cpu_set_t one;
+	char text[32], *p;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	if (sched_setaffinity(0, sizeof(one), &one))
+		die("sched_setaffinity");
+	fd = packet_ring(size);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		die("mmap of the packet ring");
+	first = pfn_of(p);
+	last = pfn_of(p + size - PAGE_SIZE);
+	if (last - first != (1UL << order) - 1)
+		die("pfns %lu to %lu", first, last);
+	pfn = first + index;
+	munmap(p, size);
+	inject = open("/sys/kernel/debug/hwpoison/corrupt-pfn", O_WRONLY);
+	snprintf(text, sizeof(text), "%lu\n", pfn);
+	if (inject < 0)
+		die("corrupt-pfn");
+	/* It says EIO or EBUSY for a page that it ignores; the page is marked all the same. */
+	if (write(inject, text, strlen(text)) < 0)
+		snprintf(text, sizeof(text), "%d", errno);
+	else
+		strcpy(text, "0");
+	close(fd);
+	if (again)
+		close(packet_ring(size));
+	event("kernel_poison pfn=%lu first=%lu order=%d again=%d errno=%s", pfn, first, order,
+	      again, text);
+	return 0;
+}
+
+/* thps PERCENT: take so much of what is free as THPs, once, and give it back. */
+static int run_thps(int argc, char **argv)
+{
+	size_t size = 0, kib, got = 0, i;
+	FILE *f = fopen("/proc/meminfo", "r");
+	char line[128], *p;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemFree: %zu", &kib) == 1)
+			size = kib * 1024 / 100 * (argc > 1 ? atoi(argv[1]) : 80);
+	size &= ~(HUGE_SIZE - 1);
+	p = map_anon(size);
+	madvise(p, size, MADV_HUGEPAGE);
+	for (i = 0; i < size; i += HUGE_SIZE) {
+		p[i] = 0;
+		got += pfn_of(p + i) % 512 == 0;
+	}
+	event("thps size=%zu aligned=%zu", size, got);
+	return 0;
+}
+
 const struct command poison_commands[] = {
 	{ "poison", run_poison },
 	{ "freed", run_freed },
+	{ "kernel_poison", run_kernel_poison },
+	{ "thps", run_thps },
 	{ NULL, NULL },
 };

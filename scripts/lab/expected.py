@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an audit must find in a dump with real defects: check ids, pfns, as in the report.
+
+Worked out from what the workload said that it did, what the kernel said on the console, and
+the guest's own /proc/kpageflags; never by the tool that is tested with it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from .run import LabError
+
+KPF_BUDDY = 1 << 10
+KPF_HWPOISON = 1 << 19
+
+Finding = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that is known of a dump when its expectations are worked out."""
+
+    events: list[dict[str, Any]]
+    console: str
+    truth: Path
+
+    def page_flags(self, pfn: int, count: int = 1) -> list[int]:
+        """/proc/kpageflags of a range."""
+        with open(self.truth / "proc" / "kpageflags", "rb") as file:
+            file.seek(pfn * 8)
+            return list(struct.unpack(f"<{count}Q", file.read(count * 8)))
+
+
+def nothing(_: Scene) -> list[Finding]:
+    """A healthy kernel."""
+    return []
+
+
+def hwpoison_leak(scene: Scene) -> list[Finding]:
+    """Blocks that allocations dropped round a poisoned page, and poison on a free list."""
+    found: list[Finding] = []
+    for event in scene.events:
+        if event["event"] != "kernel_poison":
+            continue
+        pfn, first, pages = event["pfn"], event["first"], 1 << event["order"]
+        flags = scene.page_flags(first, pages)
+        if not flags[pfn - first] & KPF_HWPOISON:
+            raise LabError(f"pfn {pfn} was not poisoned")
+        if event["again"]:
+            # On no list and nobody's: /proc/kpageflags has nothing to say of them.
+            if any(word & ~KPF_HWPOISON for word in flags):
+                raise LabError(f"the block at pfn {first} was not dropped as it should have been")
+            found.append(
+                {
+                    "check": "hwpoison-neighbour-leak",
+                    "pfn": first,
+                    "pfn_end": first + pages,
+                    "poisoned": pfn,
+                    "lost_bytes": (pages - 1) * 4096,
+                }
+            )
+        elif flags[pfn - first] & KPF_BUDDY:
+            found.append({"check": "hwpoison-in-buddy", "pfn": pfn, "pfn_end": pfn + 1})
+        else:
+            raise LabError(f"the poisoned pfn {pfn} is not on a free list")
+    return sorted(found, key=lambda finding: int(finding["pfn"]))
+
+
+def hvo_free(scene: Scene) -> list[Finding]:
+    """Huge pages whose memmap was not restored as it was: each is lost when it is freed."""
+    pages = sorted(
+        int(pfn, 16) for pfn in set(re.findall(r"Bad page state in .* pfn:([0-9a-f]+)", scene.console))
+    )
+    # The kernel stops complaining after a while; what it freed lies in the events.
+    found: list[Finding] = []
+    for head in sorted({pfn // 512 * 512 for pfn in pages}):
+        if any(word & KPF_BUDDY for word in scene.page_flags(head, 512)):
+            raise LabError(f"the huge page at pfn {head} was freed in spite of its bad pages")
+        found.append({"check": "lost-free-pages", "pfn": head, "pfn_end": head + 512})
+    return found
+
+
+Expectation = Callable[[Scene], list[Finding]]
