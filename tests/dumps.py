@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Names that the tests on real dumps share."""
+"""Names that the tests on real dumps share.
+
+Run as a program it makes those dumps, so that they are ready when a test wants
+them: scripts/test starts it first of all, because it takes minutes.
+"""
 
 from __future__ import annotations
 
+import signal
+import sys
 from typing import TYPE_CHECKING, Callable
 
 if TYPE_CHECKING:
@@ -14,3 +20,32 @@ KERNELS = ("v5.10", "v6.1", "v6.12", "v7")
 #: What the fixtures open_dump and audit_dump are.
 Open = Callable[..., "target.OpenedTarget"]
 Audit = Callable[..., "report.Report"]
+
+#: What most tests want first. A dump that is missing here is made by the test.
+RECIPES = (
+    "light",
+    "full",
+    "hvo",
+    "cgroups",
+    "cgroups-lru",
+    "hotplug",
+    "pmem",
+    "poison",
+    "blocks",
+)
+
+
+def make_all() -> None:
+    """Make every dump that the lab does not have yet."""
+    from lab import kernels, make, recipes
+
+    for recipe in RECIPES:
+        for kernel in KERNELS:
+            if recipes.recipe(recipe).applies(kernels.fetch(kernel)):
+                make.dump(kernel, recipe)
+
+
+if __name__ == "__main__":
+    # Ended early, it takes its guest with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    make_all()
