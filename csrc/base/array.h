@@ -87,8 +87,10 @@ static inline bool pa_array_reserve_bytes(void **items, size_t length,
 		(array)->capacity = 0; \
 	} while (0)
 
-#define pa_array_for_each(item, array)          \
-	for (__auto_type item = (array)->items; \
-	     item < (array)->items + (array)->length; item++)
+/* An empty array's items may be NULL, to which nothing is added. */
+#define pa_array_for_each(item, array)                                   \
+	for (__auto_type item = (array)->items;                          \
+	     (array)->length && item < (array)->items + (array)->length; \
+	     item++)
 
 #endif

@@ -101,10 +101,8 @@ static bool visit_child(void *arg, uint64_t node)
 	 * root is on none, and the only way into a circle.
 	 */
 	if (css - PA_OFFSETOF(c->layout, mem_cgroup, css) ==
-	    c->memcgs->list.items[0].address) {
-		c->memcgs->corrupt++;
+	    c->memcgs->list.items[0].address)
 		return false;
-	}
 	return add_memcg(c, css);
 }
 
