@@ -37,6 +37,51 @@ struct buddy_list {
 	uint64_t length;
 };
 
+/*
+ * An entry that is not the free block of this list: the list accounts for its
+ * pages all the same.
+ */
+static void claim(struct buddy_list *list, uint8_t *first)
+{
+	struct pa_census *census = list->worker->census;
+
+	/* Not as the block that it says it is: that has other buddies. */
+	if (list->fault.page_class == PA_CLASS_ZERO ||
+	    list->fault.page_class >= PA_CLASS_FREE)
+		__atomic_store_n(first,
+				 (uint8_t)((*first & PA_MARK_HWPOISON) |
+					   PA_MARK_LISTED | PA_CLASS_FREE_BODY),
+				 __ATOMIC_RELAXED);
+	for (uint64_t i = 1; i < PA_BIT(list->order); i++) {
+		uint8_t *class = pa_census_class(census, list->fault.pfn + i);
+		uint8_t zero = PA_CLASS_ZERO;
+
+		if (!class || (*class & PA_CLASS_MASK) >= PA_CLASS_FREE)
+			break;
+		__atomic_compare_exchange_n(class, &zero, PA_CLASS_FREE_BODY,
+					    false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+	}
+}
+
+/* The zone that the page's own flags name is the list's: zones may overlap. */
+static bool is_of_zone(struct buddy_list *list, uint64_t page)
+{
+	struct pa_list_worker *worker = list->worker;
+	const struct pa_page_format *f = &worker->census->kernel->page_format;
+	uint64_t flags;
+	struct pa_error *err =
+		pa_memory_read_u64(worker->memory, page + f->flags, &flags);
+
+	if (err) {
+		pa_error_destroy(err);
+		worker->unreadable++;
+		return true;
+	}
+	return pa_page_node(f, flags) == list->zone->node &&
+	       pa_page_zone(f, flags) == list->zone->index;
+}
+
 static bool visit_free(void *arg, uint64_t node)
 {
 	struct buddy_list *list = arg;
@@ -58,6 +103,7 @@ static bool visit_free(void *arg, uint64_t node)
 		fault->kind = fault->page_class >= PA_CLASS_FREE ?
 				      PA_FAULT_WRONG_LIST :
 				      PA_FAULT_CLASS;
+		claim(list, class);
 		return pa_list_fault_add(worker, fault);
 	}
 	if (__atomic_fetch_or(class, PA_MARK_LISTED, __ATOMIC_RELAXED) &
@@ -65,7 +111,8 @@ static bool visit_free(void *arg, uint64_t node)
 		fault->kind = PA_FAULT_TWICE;
 		return pa_list_fault_add(worker, fault);
 	}
-	if (!pa_zone_spans(list->zone, fault->pfn)) {
+	if (!pa_zone_spans(list->zone, fault->pfn) ||
+	    !is_of_zone(list, node - worker->census->kernel->page_format.lru)) {
 		fault->kind = PA_FAULT_WRONG_LIST;
 		return pa_list_fault_add(worker, fault);
 	}

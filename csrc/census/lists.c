@@ -121,6 +121,48 @@ static bool is_outside(const struct pa_census *census, uint64_t node)
 	return pfn == PA_NO_PFN;
 }
 
+static uint64_t read_link(struct pa_list_worker *worker, uint64_t at)
+{
+	uint64_t link;
+	struct pa_error *err = pa_memory_read_u64(worker->memory, at, &link);
+
+	if (!err)
+		return link;
+	pa_error_destroy(err);
+	return 0;
+}
+
+/*
+ * An entry of a free list whose link back is not answered. Either its own link
+ * is wrong, or that of the entry before, which is the wrong one if the entry
+ * is well linked to another.
+ */
+static bool is_wrong_itself(struct pa_list_worker *worker,
+			    const struct pa_list_fault *fault, uint64_t node)
+{
+	struct pa_census *census = worker->census;
+	uint64_t pfn, previous;
+	uint8_t *class;
+
+	if (fault->holder != PA_HOLDER_BUDDY && fault->holder != PA_HOLDER_PCP)
+		return false;
+	switch (pa_census_target(census, node - census->kernel->page_format.lru,
+				 &pfn)) {
+	case PA_TARGET_USABLE:
+	case PA_TARGET_FREE:
+		break;
+	default:
+		return false;
+	}
+	class = pa_census_class(census, pfn);
+	if (!class || (fault->holder == PA_HOLDER_BUDDY &&
+		       (*class & PA_CLASS_MASK) < PA_CLASS_FREE))
+		return false;
+	previous = read_link(worker, node + 8);
+	return !pa_is_kernel_address(previous) || previous & 7 ||
+	       read_link(worker, previous) != node;
+}
+
 struct pa_error *pa_list_check(struct pa_list_worker *worker,
 			       const struct pa_list_fault *fault,
 			       uint64_t limit, pa_list_visit_fn visit,
@@ -155,6 +197,14 @@ struct pa_error *pa_list_check(struct pa_list_worker *worker,
 		return NULL;
 	case PA_LIST_BROKEN:
 		copy.kind = PA_FAULT_BROKEN;
+		if (!is_wrong_itself(worker, fault, result.link))
+			break;
+		copy.node = result.link;
+		copy.link = read_link(worker, result.link + 8);
+		pa_page_to_pfn(worker->census->kernel,
+			       copy.node -
+				       worker->census->kernel->page_format.lru,
+			       &copy.pfn);
 		break;
 	case PA_LIST_ENDLESS:
 		copy.kind = PA_FAULT_ENDLESS;

@@ -422,11 +422,12 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 
 	uint8_t class;
 
-	if (pa_page_is_tail(f, page))
-		err = scan_orphan_tail(s, pfn, page, nr, &class);
-	else if (!(flags & f->flag.slab) &&
-		 pa_page_type(f, pa_page_type_word(f, page)) == PA_PAGE_BUDDY)
+	/* What stands in the word of tails is a link of the free list. */
+	if (!(flags & f->flag.slab) &&
+	    pa_page_type(f, pa_page_type_word(f, page)) == PA_PAGE_BUDDY)
 		err = scan_free(s, pfn, page, &class);
+	else if (pa_page_is_tail(f, page))
+		err = scan_orphan_tail(s, pfn, page, nr, &class);
 	else if (flags & f->flag.head)
 		err = scan_head(s, pfn, page, nr, &class);
 	else {
@@ -436,15 +437,17 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 	if (err)
 		return err;
 	if (pfn < s->free_end && pfn != s->free_pfn) {
-		if (class != PA_CLASS_ZERO) {
+		/* Free pages have neither references nor mappings. */
+		if (class != PA_CLASS_ZERO ||
+		    pa_page_type_word(f, page) != UINT32_MAX) {
 			err = pa_scan_anomaly(s, PA_ANOMALY_FREE_BODY, pfn,
 					      s->free_pfn, s->free_order,
 					      pa_page_refcount(f, page));
 			if (err)
 				return err;
-		} else {
-			class = PA_CLASS_FREE_BODY;
 		}
+		if (class == PA_CLASS_ZERO)
+			class = PA_CLASS_FREE_BODY;
 	}
 	if (flags & f->flag.hwpoison && class != PA_CLASS_TAIL) {
 		err = note_poisoned(s, pfn, page, class);

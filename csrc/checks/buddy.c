@@ -67,10 +67,45 @@ static void check_fault(struct pa_check_context *c,
 		pa_finding_hex(f, "link", fault->link);
 }
 
-static void check_anomaly(struct pa_check_context *c,
+/* What a list has told about the entry at @pfn; NULL if nothing. */
+static struct pa_finding *find_told(struct pa_check_context *c, size_t first,
+				    uint64_t pfn)
+{
+	for (size_t i = first; i < c->findings->list.length; i++) {
+		struct pa_finding *f = &c->findings->list.items[i];
+
+		if (f->pfn == pfn)
+			return f;
+	}
+	return NULL;
+}
+
+/* An entry of the wrong order is one defect, with all that it makes look so. */
+static bool is_told(struct pa_check_context *c, size_t first,
+		    const struct pa_anomaly *a)
+{
+	struct pa_finding *f = find_told(
+		c, first, a->kind == PA_ANOMALY_FREE_BODY ? a->a : a->pfn);
+
+	if (!f)
+		return false;
+	if (a->kind == PA_ANOMALY_FREE_ORDER)
+		pa_finding_count(f, "order", (int64_t)a->a);
+	else if (a->kind == PA_ANOMALY_FREE_BODY)
+		pa_finding_count(f, "pages_in_use_inside",
+				 (int64_t)(a->pfn_end - a->pfn));
+	else
+		return false;
+	return true;
+}
+
+static void check_anomaly(struct pa_check_context *c, size_t first,
 			  const struct pa_anomaly *a)
 {
 	struct pa_finding *f;
+
+	if (is_told(c, first, a))
+		return;
 
 	switch (a->kind) {
 	case PA_ANOMALY_FREE_ORDER:
@@ -102,9 +137,13 @@ static void check_anomaly(struct pa_check_context *c,
 }
 
 /* Every free block must have been met on its list. */
-static void check_unlisted(struct pa_check_context *c, uint64_t pfn,
-			   uint32_t order)
+static void check_unlisted(struct pa_check_context *c, size_t first,
+			   uint64_t pfn, uint32_t order)
 {
+	/* But on a per-cpu list, say. */
+	if (find_told(c, first, pfn))
+		return;
+
 	struct pa_finding *f =
 		pa_finding_add(c->findings, PA_CHECK_BUDDY_STRUCTURE, PA_BUG,
 			       pfn, pfn + PA_BIT(order),
@@ -154,6 +193,7 @@ struct pa_error *pa_check_buddy_structure(struct pa_check_context *c,
 	struct pa_census *census = c->census;
 	const struct pa_sections *sections = &kernel->sections;
 	bool lists_whole = !census->parts[PA_CENSUS_BUDDY].unreadable;
+	size_t first = c->findings->list.length;
 
 	pa_check_scan_coverage(c, result);
 	pa_check_part_coverage(c, result, PA_CENSUS_BUDDY);
@@ -169,7 +209,7 @@ struct pa_error *pa_check_buddy_structure(struct pa_check_context *c,
 		check_fault(c, fault);
 	}
 	for (size_t i = 0; i < census->anomalies.length; i++)
-		check_anomaly(c, &census->anomalies.items[i]);
+		check_anomaly(c, first, &census->anomalies.items[i]);
 	result->examined = 0;
 	for (size_t i = 0; i < sections->list.length; i++) {
 		const uint8_t *classes = census->classes[i];
@@ -187,7 +227,8 @@ struct pa_error *pa_check_buddy_structure(struct pa_check_context *c,
 			result->examined++;
 			if (!(classes[j] & PA_MARK_LISTED)) {
 				if (lists_whole)
-					check_unlisted(c, start + j, order);
+					check_unlisted(c, first, start + j,
+						       order);
 			} else if (should_have_merged(c, start + j, order)) {
 				struct pa_finding *f = pa_finding_add(
 					c->findings, PA_CHECK_BUDDY_STRUCTURE,

@@ -157,7 +157,7 @@ def test_removed_section_keeps_its_usage_map(site: Site) -> None:
 
 
 def test_block_going_offline(site: Site) -> None:
-    """In between, sections may still be online, or not any more; only that nobody does it is wrong."""
+    """In between, sections may still be online, or not any more; but nobody does it."""
     for nr in sections(site, "online")[-4], sections(site, "offline")[0]:
         with site.planted():
             site.set(memory_block(site, nr).state, block_state(site, "MEM_GOING_OFFLINE"))
