@@ -54,5 +54,6 @@ extern const struct command poison_commands[];
 extern const struct command pin_commands[];
 extern const struct command host_commands[];
 extern const struct command truth_commands[];
+extern const struct command storm_commands[];
 
 #endif

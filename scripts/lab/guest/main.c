@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 {
 	static const struct command *const tables[] = {
 		memory_commands, poison_commands, pin_commands,
-		host_commands,	 truth_commands,
+		host_commands,	 truth_commands,  storm_commands,
 	};
 	const struct command *c;
 	size_t i;

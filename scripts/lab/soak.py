@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Guests under a storm, stopped at random instants and audited: a hunt for false alarms.
+
+A healthy kernel in the middle of something must not look broken. What an audit says above
+info of such a dump is kept with the dump, for a person to understand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Iterator, Optional, Sequence
+
+from drgn_contrib import report as reports
+from drgn_contrib import run, target
+
+from . import elfcore, initramfs, kernels, makedump
+from .make import CMDLINE, SILENCE_SECONDS
+from .paths import lab_dir, lock, made_dir
+from .qemu import Hardware, Machine
+from .run import LabError, say
+
+MAIN_KERNELS = ("v5.10", "v6.1", "v6.12", "v7")
+MODULES = ("zram", "lzo_rle")
+
+# What storms together; one mix after the other, a boot each.
+MIXES: dict[str, tuple[str, ...]] = {
+    "all": ("thp", "cache", "reclaim", "compact", "hugetlb", "cgroups", "blocks"),
+    "blocks": ("thp", "compact", "blocks", "hugetlb"),
+    "reclaim": ("cache", "reclaim", "cgroups"),
+    "thp": ("thp", "compact", "poison"),
+}
+HARDWARE = Hardware(memory_mib=896)
+GUEST_CMDLINE = "movablecore=384M"
+# Between the begin of the storm and the first stop, and between two, in seconds of the guest.
+WARM_UP = 4.0
+PAUSE = (0.05, 0.5)
+
+
+@dataclass(frozen=True)
+class Instant:
+    """One stop of a guest."""
+
+    kernel: str
+    mix: str
+    seed: int
+    number: int
+    seconds: float
+    report: Optional[reports.Report]
+    # Why there is no report, or why the forms of the dump differ.
+    trouble: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its directory, if it is kept."""
+        return f"{self.kernel}-{self.mix}-{self.seed}-{self.number}"
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing to look at."""
+        return (
+            not self.trouble
+            and self.report is not None
+            and self.report.exit_status == reports.ExitStatus.CLEAN
+        )
+
+    def lines(self) -> Iterator[str]:
+        """What there is to look at."""
+        if self.trouble:
+            yield self.trouble.strip().splitlines()[-1]
+        if self.report is None:
+            return
+        for check in self.report.checks:
+            if check.status not in ("ran", "not-applicable"):
+                yield f"{check.status}: {check.id}: {check.reason}"
+        kinds = Counter(
+            (f.severity, f.check, f.summary) for f in self.report.findings if f.severity != "info"
+        )
+        for (severity, check_id, summary), count in kinds.items():
+            yield f"{severity}: {check_id}: {summary}" + (f" (x{count})" if count > 1 else "")
+
+
+@dataclass
+class Soak:
+    """Stops guests of one kernel and audits them."""
+
+    kernel: kernels.Kernel
+    seed: int
+    every_zlib: int = 0
+    keep_all: bool = False
+    done: list[Instant] = field(default_factory=list)
+
+    def storm(self, mix: str, count: int) -> None:
+        """Boot a guest, let it storm, and stop it so many times."""
+        wanted = len(self.done) + count
+        work = made_dir("soak", "work")
+        tries = 0
+        with lock("qemu"):
+            while len(self.done) < wanted:
+                tries += 1
+                try:
+                    self._boot(mix, wanted, work)
+                except LabError as error:
+                    say(f"{self.kernel.key} {mix}: {error}")
+                    console = (work / "console.log").read_text(errors="replace")
+                    (lab_dir() / "soak" / f"died-{self.kernel.key}-{mix}.log").write_text(console)
+                    if tries >= 6:
+                        raise
+                    self.seed += 1
+        shutil.rmtree(work)
+
+    def _boot(self, mix: str, wanted: int, work: Path) -> None:
+        chance = random.Random(f"{self.kernel.key} {mix} {self.seed}")
+        recipe = f". /storm.sh\nstorm {' '.join(MIXES[mix])}\nguest host storming\n"
+        recipe += "while sleep 60; do :; done\n"
+        extra = {"storm.sh": (initramfs.GUEST_DIR / "storm.sh").read_bytes()}
+        image = work / "initramfs"
+        image.write_bytes(initramfs.build(self.kernel, recipe, "", MODULES, extra))
+        cmdline = f"{CMDLINE} {GUEST_CMDLINE}"
+        with Machine(self.kernel, HARDWARE, image, cmdline, work) as machine:
+            self._until_storm(machine)
+            time.sleep(WARM_UP)
+            number = 0
+            while len(self.done) < wanted:
+                time.sleep(chance.uniform(*PAUSE))
+                if machine.process.poll() is not None:
+                    machine.hear(0)
+                number += 1
+                self.done.append(self._stop(machine, mix, number, work))
+
+    @staticmethod
+    def _until_storm(machine: Machine) -> None:
+        while True:
+            word, _, rest = machine.hear(SILENCE_SECONDS).partition(" ")
+            if word not in ("begin", "storming"):
+                raise LabError(f"the guest said {word} {rest}")
+            machine.say("ok")
+            if word == "storming":
+                return
+
+    def _stop(self, machine: Machine, mix: str, number: int, work: Path) -> Instant:
+        vmcore = work / "vmcore.elf"
+        machine.qmp.command("stop")
+        elfcore.write_vmcore(vmcore, machine.notes(), machine.segments(), 0)
+        machine.qmp.command("cont")
+        begun = time.monotonic()
+        report, trouble = self._audit(vmcore)
+        seconds = time.monotonic() - begun
+        if report and self.every_zlib and number % self.every_zlib == 0:
+            trouble = self._audit_zlib(vmcore, report)
+        instant = Instant(self.kernel.key, mix, self.seed, number, seconds, report, trouble)
+        for line in instant.lines():
+            print(f"  {instant.name}: {line}", flush=True)
+        if self.keep_all or not instant.clean:
+            kept = made_dir("soak", instant.name)
+            vmcore.rename(kept / "vmcore.elf")
+            text = trouble or ""
+            if report:
+                text = json.dumps(report.to_json(), indent=1)
+            (kept / "report.json").write_text(text)
+            (kept / "console.log").write_text(machine.console_text())
+        return instant
+
+    def _audit(self, vmcore: Path) -> tuple[Optional[reports.Report], str]:
+        try:
+            opened = target.open_target([str(vmcore)], [str(self.kernel.vmlinux)])
+            return run.run(opened), ""
+        except Exception:  # noqa: BLE001
+            # Whatever it is, it is what is hunted for.
+            return None, traceback.format_exc()
+
+    def _audit_zlib(self, vmcore: Path, report: reports.Report) -> str:
+        """What is different of the dump that makedumpfile makes of it."""
+        dump = vmcore.with_name("vmcore.zlib")
+        dump.unlink(missing_ok=True)
+        makedump.filter_dump(vmcore, dump, makedump.VARIETIES["zlib"])
+        other, trouble = self._audit(dump)
+        if other is None:
+            return trouble
+        differing = [
+            f"{theirs.id} {theirs.status} {theirs.reason}"
+            for ours, theirs in zip(report.checks, other.checks)
+            if ours.status != theirs.status
+        ]
+        theirs = {f.summary for f in other.findings} ^ {f.summary for f in report.findings}
+        if differing or theirs:
+            return "zlib form: " + "; ".join([*differing, *sorted(theirs)])
+        return ""
+
+
+def table(instants: Sequence[Instant]) -> Iterator[str]:
+    """A line a kernel and mix."""
+    yield f"{'kernel':8}{'mix':10}{'instants':>9}{'clean':>7}{'seconds':>9}{'longest':>9}"
+    for kernel, mix in dict.fromkeys((i.kernel, i.mix) for i in instants):
+        mine = [i for i in instants if (i.kernel, i.mix) == (kernel, mix)]
+        yield (
+            f"{kernel:8}{mix:10}{len(mine):9}{sum(i.clean for i in mine):7}"
+            f"{sum(i.seconds for i in mine) / len(mine):9.2f}{max(i.seconds for i in mine):9.2f}"
+        )
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Soak; status 1 where something is to be looked at."""
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__.splitlines()[0])
+    parser.add_argument("kernel", nargs="*", help="keys; the four main ones when left out")
+    parser.add_argument("-n", type=int, default=20, help="stops a kernel and mix (default: 20)")
+    parser.add_argument("--mix", action="append", choices=[*MIXES], help="default: all of them")
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 100000)
+    parser.add_argument("--zlib", type=int, default=5, help="every so manieth as kdump, too")
+    parser.add_argument("--keep-all", action="store_true", help="keep dumps that are clean, too")
+    args = parser.parse_args(argv)
+    instants: list[Instant] = []
+    try:
+        for key in args.kernel or MAIN_KERNELS:
+            soak = Soak(kernels.fetch(key), args.seed, args.zlib, args.keep_all, instants)
+            for mix in args.mix or MIXES:
+                soak.storm(mix, args.n)
+    except LabError as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 2
+    finally:
+        print("\n".join(table(instants)))
+    return 0 if all(i.clean for i in instants) else 1
