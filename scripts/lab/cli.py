@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from typing import Optional, Sequence
 
@@ -31,14 +30,12 @@ def _list(_: argparse.Namespace) -> None:
         print(f"  {recipe.name:18}{recipe.what}")
         if made:
             print(f"  {'':18}made for {', '.join(made)}")
-    print("varieties: elf, " + ", ".join(makedump.VARIETIES))
+    print("varieties: elf, " + ", ".join([*makedump.VARIETIES, *makedump.DERIVED]))
 
 
 def _make(args: argparse.Namespace) -> None:
     for recipe in args.recipe:
-        if args.force:
-            shutil.rmtree(make.dump_path(args.kernel, recipe), ignore_errors=True)
-        print(make.dump(args.kernel, recipe).vmcore)
+        print(make.dump(args.kernel, recipe, args.force).vmcore)
 
 
 def _variety(args: argparse.Namespace) -> None:

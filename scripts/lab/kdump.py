@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Mapping, Optional
 
 from .run import LabError
 
@@ -72,32 +73,83 @@ def snappy(page: bytes) -> bytes:
     return bytes(out + _snappy_literal(page[literal:]))
 
 
-def recompress(source: Path, target: Path, codec: int, pack: Callable[[bytes], bytes]) -> None:
-    """Write a zlib (or uncompressed) kdump file again with another compression."""
-    data = source.read_bytes()
+@dataclass(frozen=True)
+class Layout:
+    """Where things are in a kdump-compressed file."""
+
+    status: int
+    block: int
+    bitmaps: int
+    descs: int
+
+    @property
+    def half(self) -> int:
+        """The size of each of the two bitmaps: what is memory, what is in the file."""
+        return (self.descs - self.bitmaps) // 2
+
+
+def layout(data: bytes) -> Layout:
+    """The layout of a file by its first bytes."""
     if data[:8] != SIGNATURE:
-        raise LabError(f"{source.name} is not a kdump-compressed file")
+        raise LabError("not a kdump-compressed file")
     status, block, sub_blocks, bitmap_blocks, _ = FIELDS.unpack_from(data, STATUS)
     bitmaps = (1 + sub_blocks) * block
-    descs = bitmaps + bitmap_blocks * block
-    # The second half of the bitmaps says which pages are in the file.
-    dumped = data[bitmaps + bitmap_blocks * block // 2 : descs]
-    count = sum(bin(byte).count("1") for byte in dumped)
-    out = bytearray(data[: descs + count * DESC.size])
-    struct.pack_into("<I", out, STATUS, status & ~CODECS | codec)
+    return Layout(status, block, bitmaps, bitmaps + bitmap_blocks * block)
+
+
+def dumped_pfns(path: Path) -> list[int]:
+    """The pfns whose pages are in the file, in the order of its page descriptors."""
+    with open(path, "rb") as file:
+        where = layout(file.read(4096))
+        file.seek(where.bitmaps + where.half)
+        bitmap = file.read(where.half)
+    return [
+        i * 8 + bit for i, byte in enumerate(bitmap) if byte for bit in range(8) if byte >> bit & 1
+    ]
+
+
+def recompress(
+    source: Path,
+    target: Path,
+    codec: int,
+    pack: Callable[[bytes], bytes],
+    extra: Optional[Mapping[int, bytes]] = None,
+) -> None:
+    """Write a zlib (or uncompressed) kdump file again with another compression.
+
+    Pages of EXTRA, by pfn, are put in besides.
+    """
+    extra = extra or {}
+    data = source.read_bytes()
+    where = layout(data)
+    descs = {
+        pfn: DESC.unpack_from(data, where.descs + i * DESC.size)
+        for i, pfn in enumerate(dumped_pfns(source))
+    }
+    pfns = sorted({*descs, *extra})
+    out = bytearray(data[: where.descs]) + bytes(len(pfns) * DESC.size)
+    struct.pack_into("<I", out, STATUS, where.status & ~CODECS | codec)
+    for pfn in extra:
+        out[where.bitmaps + where.half + pfn // 8] |= 1 << pfn % 8
+
+    def store(page: bytes) -> tuple[int, int, int]:
+        packed = pack(page)
+        stored, used = (packed, codec) if len(packed) < len(page) else (page, 0)
+        at = len(out)
+        out.extend(stored)
+        return at, len(stored), used
+
     moved: dict[int, tuple[int, int, int]] = {}
-    for i in range(count):
-        offset, size, flags, page_flags = DESC.unpack_from(data, descs + i * DESC.size)
+    for i, pfn in enumerate(pfns):
+        if pfn not in descs:
+            DESC.pack_into(out, where.descs + i * DESC.size, *store(extra[pfn]), 0)
+            continue
+        offset, size, flags, page_flags = descs[pfn]
         # All pages of zeros share one place.
         if offset not in moved:
             page = data[offset : offset + size]
             if flags & CODECS not in (0, ZLIB):
                 raise LabError(f"{source.name} is neither zlib nor uncompressed")
-            if flags & ZLIB:
-                page = zlib.decompress(page)
-            packed = pack(page)
-            stored, used = (packed, codec) if len(packed) < len(page) else (page, 0)
-            moved[offset] = (len(out), len(stored), used)
-            out += stored
-        DESC.pack_into(out, descs + i * DESC.size, *moved[offset], page_flags)
+            moved[offset] = store(zlib.decompress(page) if flags & ZLIB else page)
+        DESC.pack_into(out, where.descs + i * DESC.size, *moved[offset], page_flags)
     target.write_bytes(out)

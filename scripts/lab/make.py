@@ -65,13 +65,16 @@ class RecipeFailed(LabError):
     """A piece of the recipe said no: another try would be told the same."""
 
 
-def dump(kernel: str, recipe: str = "light") -> Dump:
-    """The dump of a kernel after a recipe; made, in half a minute or so, if not in the cache."""
+def dump(kernel: str, recipe: str = "light", again: bool = False) -> Dump:
+    """The dump of a kernel after a recipe; made, in half a minute or so, if not in the cache.
+
+    AGAIN makes it anew; who has the old one open keeps it.
+    """
     cooked = recipes.recipe(recipe)
     image = kernels.fetch(kernel)
     path = dump_path(kernel, recipe)
     with lock(f"dump-{kernel}-{recipe}"):
-        if not (path / "meta.json").exists():
+        if again or not (path / "meta.json").exists():
             if not cooked.applies(image):
                 raise LabError(f"recipe {recipe} does not apply to {kernel}")
             # One machine at a time: each takes a core and its memory.
@@ -81,7 +84,6 @@ def dump(kernel: str, recipe: str = "light") -> Dump:
 
 
 def _make(kernel: kernels.Kernel, recipe: recipes.Recipe, path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
     work = path.with_name(path.name + ".new")
     for attempt in range(1, TRIES + 1):
         shutil.rmtree(work, ignore_errors=True)
@@ -95,7 +97,22 @@ def _make(kernel: kernels.Kernel, recipe: recipes.Recipe, path: Path) -> None:
             if attempt == TRIES:
                 raise
             say(f"{path.name}: {error}; trying again")
+        finally:
+            _clean(work)
+    old = path.with_name(path.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
     work.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _clean(work: Path) -> None:
+    """Remove what only the running machine needed: its memory above all."""
+    for name in ("ram", "truth.raw", "initramfs", "qmp.sock", "host.sock"):
+        (work / name).unlink(missing_ok=True)
+    for dimm in work.glob("dimm-*"):
+        dimm.unlink()
 
 
 def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
@@ -162,10 +179,6 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
         "seconds": times,
     }
     (work / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
-    for leftover in ("ram", "truth.raw", "initramfs", "qmp.sock", "host.sock"):
-        (work / leftover).unlink(missing_ok=True)
-    for dimm in work.glob("dimm-*"):
-        dimm.unlink()
 
 
 def _events(path: Path) -> list[dict[str, Any]]:

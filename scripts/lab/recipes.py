@@ -277,6 +277,7 @@ RECIPES: dict[str, Recipe] = {
             ],
             cmdline="hugetlb_free_vmemmap=on",
             applies=lambda kernel: _has_hvo(kernel) and _has_memory_failure(kernel),
+            expected=expected.hvo_free,
         ),
         Recipe(
             "hwpoison-leak",

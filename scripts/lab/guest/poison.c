@@ -30,7 +30,8 @@ static void *map_kind(const char *kind, size_t size)
 
 	if (!strcmp(kind, "anon") || !strcmp(kind, "thp")) {
 		p = map_anon(size);
-		madvise(p, size, *kind == 't' ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+		madvise(p, size,
+			*kind == 't' ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 		touch(p, size);
 	} else if (!strcmp(kind, "hugetlb")) {
 		p = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -43,7 +44,8 @@ static void *map_kind(const char *kind, size_t size)
 		fd = open(kind, O_RDWR | O_CREAT, 0600);
 		if (fd < 0)
 			die("%s", kind);
-		if (strncmp(kind, "/dev/", 5) || !strncmp(kind, "/dev/shm/", 9)) {
+		if (strncmp(kind, "/dev/", 5) ||
+		    !strncmp(kind, "/dev/shm/", 9)) {
 			char zero[PAGE_SIZE] = { 1 };
 			size_t i;
 
@@ -87,11 +89,13 @@ static int run_poison(int argc, char **argv)
 	signal(SIGBUS, on_sigbus);
 	p = map_kind(argv[2], HUGE_SIZE);
 	pfn = pfn_of(p + index * PAGE_SIZE);
-	err = madvise(p + index * PAGE_SIZE, PAGE_SIZE, soft ? MADV_SOFT_OFFLINE : MADV_HWPOISON) ?
+	err = madvise(p + index * PAGE_SIZE, PAGE_SIZE,
+		      soft ? MADV_SOFT_OFFLINE : MADV_HWPOISON) ?
 		      errno :
 		      0;
-	event("poison how=%s kind=%s pid=%d address=%p pfn=%lu errno=%d keep=%d", argv[1], argv[2],
-	      getpid(), p + index * PAGE_SIZE, pfn, err, argc > 4);
+	event("poison how=%s kind=%s pid=%d address=%p pfn=%lu errno=%d keep=%d",
+	      argv[1], argv[2], getpid(), p + index * PAGE_SIZE, pfn, err,
+	      argc > 4);
 	if (argc > 4)
 		settled();
 	_exit(0);
@@ -109,13 +113,7 @@ static int run_freed(int argc, char **argv)
 	return 0;
 }
 
-/*
- * kernel_poison ORDER INDEX [again]: a buffer of 2^ORDER pages that belongs to the
- * kernel (a packet socket's ring) gets a memory error in its page INDEX, which the
- * kernel ignores, since it cannot handle such pages; then the buffer is freed. With
- * again, the next one of that size is asked for at once: up to order 3 it would get
- * the same pages, from this CPU's list.
- */
+/* A packet socket whose ring is one block of memory. */
 static int packet_ring(size_t size)
 {
 	struct tpacket_req ring = {
@@ -126,15 +124,24 @@ static int packet_ring(size_t size)
 	};
 	int fd = socket(AF_PACKET, SOCK_RAW, 0);
 
-	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)))
+	if (fd < 0 ||
+	    setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)))
 		die("a packet ring of %zu bytes", size);
 	return fd;
 }
 
+/*
+ * kernel_poison ORDER INDEX [again]: a buffer of 2^ORDER pages that belongs to the
+ * kernel (a packet socket's ring) gets a memory error in its page INDEX, which the
+ * kernel ignores, since it cannot handle such pages; then the buffer is freed. With
+ * again, the next one of that size is asked for at once: up to order 3 it would get
+ * the same pages, from this CPU's list.
+ */
 static int run_kernel_poison(int argc, char **argv)
 {
 	int order = argc > 1 ? atoi(argv[1]) : 3, again = argc > 3, fd, inject;
-	size_t index = argc > 2 ? strtoul(argv[2], NULL, 0) : 5, size = PAGE_SIZE << order;
+	size_t index = argc > 2 ? strtoul(argv[2], NULL, 0) : 5,
+	       size = PAGE_SIZE << order;
 	uint64_t first, last, pfn;
 	cpu_set_t one;
 	char text[32], *p;
@@ -165,29 +172,8 @@ static int run_kernel_poison(int argc, char **argv)
 	close(fd);
 	if (again)
 		close(packet_ring(size));
-	event("kernel_poison pfn=%lu first=%lu order=%d again=%d errno=%s", pfn, first, order,
-	      again, text);
-	return 0;
-}
-
-/* thps PERCENT: take so much of what is free as THPs, once, and give it back. */
-static int run_thps(int argc, char **argv)
-{
-	size_t size = 0, kib, got = 0, i;
-	FILE *f = fopen("/proc/meminfo", "r");
-	char line[128], *p;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemFree: %zu", &kib) == 1)
-			size = kib * 1024 / 100 * (argc > 1 ? atoi(argv[1]) : 80);
-	size &= ~(HUGE_SIZE - 1);
-	p = map_anon(size);
-	madvise(p, size, MADV_HUGEPAGE);
-	for (i = 0; i < size; i += HUGE_SIZE) {
-		p[i] = 0;
-		got += pfn_of(p + i) % 512 == 0;
-	}
-	event("thps size=%zu aligned=%zu", size, got);
+	event("kernel_poison pfn=%lu first=%lu order=%d again=%d errno=%s", pfn,
+	      first, order, again, text);
 	return 0;
 }
 
@@ -195,6 +181,5 @@ const struct command poison_commands[] = {
 	{ "poison", run_poison },
 	{ "freed", run_freed },
 	{ "kernel_poison", run_kernel_poison },
-	{ "thps", run_thps },
 	{ NULL, NULL },
 };
