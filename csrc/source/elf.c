@@ -101,6 +101,13 @@ static const struct pa_source_ops elf_ops = {
 	.run = elf_run,
 };
 
+static struct pa_error *damaged(const struct elf_source *source)
+{
+	return pa_error_create(PA_ERROR_FORMAT,
+			       "%s: an ELF core with damaged program headers",
+			       source->file->path);
+}
+
 static struct pa_error *add_piece(struct elf_source *source, uint64_t start,
 				  uint64_t end, uint64_t from, enum rank rank)
 {
@@ -111,10 +118,7 @@ static struct pa_error *add_piece(struct elf_source *source, uint64_t start,
 	};
 
 	if (source->table.length >= MAX_PIECES)
-		return pa_error_create(PA_ERROR_FORMAT,
-				       "%s: an ELF core with damaged program "
-				       "headers",
-				       source->file->path);
+		return damaged(source);
 	if (!pa_array_append(&source->table, (struct pa_piece){
 						     .start = start,
 						     .end = end,
@@ -132,6 +136,9 @@ static struct pa_error *add_segment(struct elf_source *source,
 {
 	uint64_t at = phdr->p_paddr;
 
+	/* No writer of dumps has more in the file than in memory. */
+	if (phdr->p_filesz > phdr->p_memsz)
+		return damaged(source);
 	if (at >= PA_ELF_PHYS_END)
 		return NULL;
 

@@ -229,7 +229,7 @@ static void test_hostile(void)
 		{ 0x20000, ELF_DATA, UINT64_MAX, UINT64_MAX },
 		{ (UINT64_C(1) << 52) - 0x1000, ELF_DATA, 0x2000, 0x2000 },
 		{ UINT64_C(1) << 52, ELF_DATA, 0x2000, 0x2000 },
-		{ 0x30000, UINT64_MAX, UINT64_MAX, 0 },
+		{ 0x30000, UINT64_MAX, UINT64_MAX, UINT64_MAX },
 		{ 0x40000, 0, 0, UINT64_MAX },
 	};
 	struct memory_file file = elf_write(segments, 7, 64);
@@ -326,6 +326,13 @@ static void test_other_elf(void)
 
 	file = elf_write(&no_phys, 1, 64);
 	check_refusal(&file, PA_ERROR_FORMAT, "physical");
+	close(file.fd);
+
+	/* More in the file than in memory: no program header at all. */
+	const struct elf_segment too_much = { 0, ELF_DATA, PAGE + 1, PAGE };
+
+	file = elf_write(&too_much, 1, 64);
+	check_refusal(&file, PA_ERROR_FORMAT, "damaged");
 	close(file.fd);
 
 	/* s390x as it is: big-endian. */
