@@ -14,9 +14,30 @@ from dumps import KERNELS, Audit, Open
 
 # At run time only by those who need the extension: the C tests do not.
 if TYPE_CHECKING:
+    from reports import Approve
+
     from drgn_contrib import report, target
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--approve", action="store_true", help="take the texts that are made as the approved ones"
+    )
+
+
+@pytest.fixture
+def approve(request: pytest.FixtureRequest) -> Approve:
+    """approve(name, text): the text must be as tests/golden/name has it."""
+
+    def approve(name: str, text: str) -> None:
+        path = ROOT / "tests" / "golden" / name
+        if request.config.getoption("--approve"):
+            path.write_text(text)
+        assert text == path.read_text()
+
+    return approve
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,15 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
-from typing import Any
+from typing import Any, Callable
 
 import jsonschema
 
 from drgn_contrib import text
 from drgn_contrib.report import Report
+
+#: What the fixture approve is: approve(name, text).
+Approve = Callable[[str, str], None]
 
 
 @functools.cache

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from reports import check_report, check_text, schema_validator
+from reports import Approve, check_report, check_text, schema_validator
 from sample import AUDIT, LOG, MEMORY, PAGE, TOOL, FakeKernel, FakeLayout, FakeSource
 
 from drgn_contrib import report, run, text
 from drgn_contrib.target import OpenedTarget
-
-GOLDEN = Path(__file__).resolve().parent / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +89,16 @@ def test_exit_status(sample: report.Report) -> None:
 
 
 @pytest.mark.parametrize("verbose", [False, True])
-def test_text_is_as_approved(sample: report.Report, verbose: bool) -> None:
+def test_text_is_as_approved(sample: report.Report, verbose: bool, approve: Approve) -> None:
     made = text.report_text(sample, verbose=verbose)
     check_text(made)
-    assert made == (GOLDEN / f"report{'-verbose' * verbose}.txt").read_text()
+    approve(f"report{'-verbose' * verbose}.txt", made)
 
 
-def test_map_is_as_approved(sample: report.Report) -> None:
+def test_map_is_as_approved(sample: report.Report, approve: Approve) -> None:
     made = text.map_text(MEMORY, sample.target)
     check_text(made)
-    assert made == (GOLDEN / "map.txt").read_text()
+    approve("map.txt", made)
 
 
 def test_text_shows_few_of_many(sample: report.Report) -> None:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The dumps that ship: what the demo shows of them, found without debug info."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from reports import Approve, check_report
+from test_cli import pageaudit
+
+from drgn_contrib import run, target, text
+
+ROOT = Path(__file__).resolve().parent.parent
+DUMPS = sorted(path.stem for path in (ROOT / "vmcores").glob("*.kdump"))
+
+
+def test_there_are_some() -> None:
+    """A healthy one, and one with real defects."""
+    assert len(DUMPS) >= 2
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_report(name: str, approve: Approve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    meta = json.loads(Path(f"vmcores/{name}.json").read_text())
+    opened = target.open_target([f"vmcores/{name}.kdump"])
+    report = run.run(opened)
+    check_report(report)
+    approve(f"{name}.txt", text.report_text(report))
+    assert report.target.release == meta["release"]
+    assert {check.status for check in report.checks} <= {"ran", "not-applicable"}
+    found = {(f.check, f.pfn, f.pfn_end) for f in report.findings if f.severity != "info"}
+    assert found == {(f["check"], f["pfn"], f["pfn_end"]) for f in meta["expected"]}
+    assert report.exit_status == (1 if meta["expected"] else 0)
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_map(name: str, approve: Approve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = pageaudit("map", f"vmcores/{name}.kdump")
+    assert (done.returncode, done.stderr) == (0, "")
+    approve(f"{name}-map.txt", done.stdout)
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_any_number_of_threads_says_the_same(name: str) -> None:
+    reports = []
+    for threads in (1, 2, 7):
+        opened = target.open_target([str(ROOT / f"vmcores/{name}.kdump")], threads=threads)
+        reports.append(run.run(opened))
+    for report in reports[1:]:
+        assert report.findings == reports[0].findings
+        assert report.coverage == reports[0].coverage
