@@ -4,7 +4,10 @@
  * hugetlb_lock: mm/hugetlb.c.
  */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/cleanup.h"
 #include "census/hugetlb.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
@@ -14,6 +17,8 @@ struct pool_check {
 	const struct pa_hugetlb_census *hugetlb;
 	/* bug, or suspect while hugetlb_lock is held. */
 	enum pa_severity severity;
+	/* By node: the pool's folios in the memory map, and those on lists. */
+	uint64_t *marked, *listed;
 };
 
 static void add_pool(struct pool_check *k, struct pa_finding *f,
@@ -132,15 +137,10 @@ static bool check_recount(struct pool_check *k, const struct pa_hstate *h,
 {
 	const struct pa_census *census = k->c->census;
 	bool all_read = !census->pages_excluded && !census->pages_unreadable;
-	uint64_t nr = h->nr_node[node], marked = 0, listed = 0;
+	uint64_t nr = h->nr_node[node];
+	uint64_t marked = k->marked[node], listed = k->listed[node];
 	struct pa_finding *f;
 
-	pa_array_for_each(folio, &census->hugetlb) {
-		if (folio->order != h->order || folio->node != node)
-			continue;
-		marked++;
-		listed += folio->on_free_list || folio->on_active_list;
-	}
 	if (nr >= listed && (nr <= marked || !all_read))
 		return false;
 	f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity,
@@ -181,11 +181,33 @@ static void check_counts(struct pool_check *k, const struct pa_hstate *h)
 	}
 }
 
+static void count_folios(struct pool_check *k, const struct pa_hstate *h)
+{
+	const struct pa_hstates *hstates = &k->hugetlb->hstates;
+
+	memset(k->marked, 0, hstates->nr_nodes * sizeof(*k->marked));
+	memset(k->listed, 0, hstates->nr_nodes * sizeof(*k->listed));
+	pa_array_for_each(folio, &k->c->census->hugetlb) {
+		if (folio->node >= hstates->nr_nodes)
+			continue;
+		/* One of an order that no pool has is one of this, damaged. */
+		if (folio->order != h->order) {
+			k->marked[folio->node] +=
+				!pa_hstate_find(hstates, folio->order);
+			continue;
+		}
+		k->marked[folio->node]++;
+		k->listed[folio->node] += folio->on_free_list ||
+					  folio->on_active_list;
+	}
+}
+
 static void check_pool(struct pool_check *k, size_t index)
 {
 	const struct pa_hstate *h = &k->hugetlb->hstates.list.items[index];
 	bool nr_wrong = false, free_wrong = false, surplus_wrong;
 
+	count_folios(k, h);
 	for (uint32_t node = 0; node < k->hugetlb->hstates.nr_nodes; node++) {
 		nr_wrong |= check_recount(k, h, node);
 		free_wrong |= check_free_list(k, index, node);
@@ -328,6 +350,7 @@ struct pa_error *pa_check_hugetlb_pool(struct pa_check_context *c,
 		.hugetlb = census->hugetlb_pools,
 		.severity = hstates->locked ? PA_SUSPECT : PA_BUG,
 	};
+	pa_auto_free uint64_t *marked = NULL, *listed = NULL;
 	struct pa_error *err = NULL;
 
 	if (!hstates->known) {
@@ -335,6 +358,10 @@ struct pa_error *pa_check_hugetlb_pool(struct pa_check_context *c,
 				"the kernel has no hugetlb");
 		return NULL;
 	}
+	k.marked = marked = calloc(hstates->nr_nodes, sizeof(*marked));
+	k.listed = listed = calloc(hstates->nr_nodes, sizeof(*listed));
+	if (!marked || !listed)
+		return &pa_error_no_memory;
 	pa_check_part_coverage(c, result, PA_CENSUS_HUGETLB);
 	if (census->pages_excluded || census->pages_unreadable)
 		pa_check_status(result, PA_PARTIAL,
