@@ -124,6 +124,7 @@ struct pa_poisoned {
 /* A hugetlb folio. */
 struct pa_hugetlb_folio {
 	uint64_t pfn;
+	/* 0 where what it says is impossible. */
 	uint32_t order;
 	uint32_t refcount;
 	uint32_t node;

@@ -304,7 +304,23 @@ static struct pa_error *scan_head(struct pa_scanner *s, uint64_t pfn,
 				     PA_CLASS_LRU;
 	else
 		*class_ret = PA_CLASS_USED_HEAD;
-	if (!order || order > f->max_order || pfn & PA_MASK(order))
+	bool possible = order && order <= f->max_order &&
+			!(pfn & PA_MASK(order));
+
+	if (hugetlb) {
+		struct pa_hugetlb_folio folio = {
+			.pfn = pfn,
+			.order = possible ? order : 0,
+			.refcount = refcount,
+			.node = pa_page_node(f, flags),
+			.flags = flags,
+			.private_ = pa_page_private(f, page),
+		};
+
+		if (!pa_array_append(&s->hugetlb, folio))
+			return &pa_error_no_memory;
+	}
+	if (!possible)
 		return pa_scan_anomaly(s, PA_ANOMALY_COMPOUND_ORDER, pfn, order,
 				       0, 0);
 	if (f->nr_pages &&
@@ -313,22 +329,7 @@ static struct pa_error *scan_head(struct pa_scanner *s, uint64_t pfn,
 				      pa_load_u32(head + f->nr_pages), order,
 				      0);
 	enter_compound(s, pfn, order, head, hugetlb);
-	if (!err)
-		err = note_filtered(s, pfn, page, order);
-	if (!err && hugetlb) {
-		struct pa_hugetlb_folio folio = {
-			.pfn = pfn,
-			.order = order,
-			.refcount = refcount,
-			.node = pa_page_node(f, flags),
-			.flags = flags,
-			.private_ = pa_page_private(f, page),
-		};
-
-		if (!pa_array_append(&s->hugetlb, folio))
-			err = &pa_error_no_memory;
-	}
-	return err;
+	return err ? err : note_filtered(s, pfn, page, order);
 }
 
 /* Pages of order 0, and the first of non-compound allocations. */

@@ -131,6 +131,8 @@ static struct pa_finding *find_same_head(struct pa_check_context *c,
 	for (size_t i = c->findings->list.length; i-- > first;) {
 		struct pa_finding *f = &c->findings->list.items[i];
 
+		if (f->pfn == head_pfn)
+			return f;
 		pa_array_for_each(e, &f->evidence)
 			if (!strcmp(e->key, "head_pfn") &&
 			    (uint64_t)e->number == head_pfn)
