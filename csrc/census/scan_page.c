@@ -85,7 +85,8 @@ static void enter_compound(struct pa_scanner *s, uint64_t pfn, uint32_t order,
 	s->tail_mask = f->link_mask | f->flag.hwpoison | f->flag.lru |
 		       f->flag.reserved;
 	s->tail_irregular = optimised;
-	s->tail_check_mapping = !optimised;
+	/* prep_compound_gigantic_page() left it alone, up to v6.1 at least. */
+	s->tail_check_mapping = !optimised && order <= f->max_buddy_order;
 }
 
 static struct pa_error *note_poisoned(struct pa_scanner *s, uint64_t pfn,
@@ -146,7 +147,14 @@ static struct pa_error *scan_tail(struct pa_scanner *s, uint64_t pfn,
 				       word, 0);
 	}
 	*class_ret = PA_CLASS_TAIL;
-	if (pa_page_refcount(f, page))
+	/*
+	 * v7: what all optimised folios share may have been made for boot
+	 * memory, with a reference.
+	 */
+	bool shared = s->tail_irregular &&
+		      index >= PA_BIT(s->kernel->space.page_shift) / f->size;
+
+	if (pa_page_refcount(f, page) && !shared)
 		err = pa_scan_anomaly(s, PA_ANOMALY_TAIL_REFCOUNT, pfn,
 				      pa_page_refcount(f, page), s->head_pfn,
 				      0);
@@ -165,30 +173,25 @@ static struct pa_error *scan_tail(struct pa_scanner *s, uint64_t pfn,
 }
 
 /*
- * A tail whose head the scan has not passed: the run begins inside a compound
- * page (a gigantic one, or one whose head was not in the dump), or its word is
- * wrong.
+ * Enters the compound page with its head at @address, which a page inside of
+ * it names; *ret tells whether there is one that covers @pfn. A head that is
+ * not in the dump may well be right: *class_ret is then unknown.
  */
-static struct pa_error *scan_orphan_tail(struct pa_scanner *s, uint64_t pfn,
-					 const uint8_t *page, uint64_t nr,
-					 uint8_t *class_ret)
+static struct pa_error *enter_named(struct pa_scanner *s, uint64_t pfn,
+				    uint64_t address, uint8_t *class_ret,
+				    bool *ret)
 {
 	const struct pa_page_format *f = s->format;
-	uint64_t address = pa_pfn_to_page(s->kernel, pfn);
 	uint64_t head_pfn;
 	const uint8_t *head;
 	struct pa_error *err;
 
-	*class_ret = PA_CLASS_TAIL;
-	if (!pa_page_to_pfn(s->kernel, pa_page_head(f, page, address),
-			    &head_pfn) ||
-	    head_pfn >= pfn ||
+	*ret = false;
+	if (!pa_page_to_pfn(s->kernel, address, &head_pfn) || head_pfn >= pfn ||
 	    pa_pfn_state(s->kernel, head_pfn) != PA_PFN_ONLINE)
-		return pa_scan_anomaly(s, PA_ANOMALY_TAIL_HEAD, pfn,
-				       pa_page_compound(f, page), 0, 0);
+		return NULL;
 	err = pa_memmap_page(s->memmap, head_pfn, 2, &head);
 	if (pa_error_is_target(err)) {
-		/* Its head is not in the dump: it may well be right. */
 		pa_error_destroy(err);
 		*class_ret = PA_CLASS_UNKNOWN;
 		return NULL;
@@ -200,9 +203,58 @@ static struct pa_error *scan_orphan_tail(struct pa_scanner *s, uint64_t pfn,
 
 	if (!order || order > f->max_order || head_pfn & PA_MASK(order) ||
 	    pfn - head_pfn >= PA_BIT(order))
-		return pa_scan_anomaly(s, PA_ANOMALY_TAIL_HEAD, pfn,
-				       pa_page_compound(f, page), 0, 0);
+		return NULL;
 	enter_compound(s, head_pfn, order, head, pa_folio_is_hugetlb(f, head));
+	*ret = true;
+	return NULL;
+}
+
+/*
+ * A tail whose head the scan has not passed: the run begins inside a compound
+ * page (a gigantic one, or one whose head was not in the dump), or its word is
+ * wrong.
+ */
+static struct pa_error *scan_orphan_tail(struct pa_scanner *s, uint64_t pfn,
+					 const uint8_t *page, uint64_t nr,
+					 uint8_t *class_ret)
+{
+	uint64_t head =
+		pa_page_head(s->format, page, pa_pfn_to_page(s->kernel, pfn));
+	bool entered;
+	struct pa_error *err;
+
+	*class_ret = PA_CLASS_TAIL;
+	err = enter_named(s, pfn, head, class_ret, &entered);
+	if (err || *class_ret == PA_CLASS_UNKNOWN)
+		return err;
+	if (!entered)
+		return pa_scan_anomaly(s, PA_ANOMALY_TAIL_HEAD, pfn,
+				       pa_page_compound(s->format, page), 0, 0);
+	return scan_tail(s, pfn, page, nr, class_ret);
+}
+
+/*
+ * The same where a run begins at an image of an optimised hugetlb folio's
+ * head, as each section inside of a gigantic one does. *ret is false where it
+ * is none.
+ */
+static struct pa_error *scan_fake_head(struct pa_scanner *s, uint64_t pfn,
+				       const uint8_t *page, uint64_t nr,
+				       uint8_t *class_ret, bool *ret)
+{
+	const struct pa_page_format *f = s->format;
+
+	*ret = false;
+	if (nr < 2 ||
+	    !pa_page_is_fake_head(f, page, pa_pfn_to_page(s->kernel, pfn)))
+		return NULL;
+
+	uint8_t class = PA_CLASS_TAIL;
+	struct pa_error *err = enter_named(
+		s, pfn, pa_page_compound(f, page + f->size) - 1, &class, ret);
+
+	if (err || !*ret)
+		return err;
 	return scan_tail(s, pfn, page, nr, class_ret);
 }
 
@@ -429,9 +481,13 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 		err = scan_free(s, pfn, page, &class);
 	else if (pa_page_is_tail(f, page))
 		err = scan_orphan_tail(s, pfn, page, nr, &class);
-	else if (flags & f->flag.head)
-		err = scan_head(s, pfn, page, nr, &class);
-	else {
+	else if (flags & f->flag.head) {
+		bool fake;
+
+		err = scan_fake_head(s, pfn, page, nr, &class, &fake);
+		if (!err && !fake)
+			err = scan_head(s, pfn, page, nr, &class);
+	} else {
 		class = classify(s, page);
 		err = note_filtered(s, pfn, page, 0);
 	}
