@@ -103,6 +103,7 @@ void pa_census_destroy(struct pa_census *census)
 	pa_array_deinit(&census->anomalies);
 	pa_array_deinit(&census->poisoned);
 	pa_array_deinit(&census->hugetlb);
+	pa_array_deinit(&census->handled);
 	pa_array_for_each(fault, &census->faults)
 		free(fault->list);
 	pa_array_deinit(&census->faults);

@@ -134,6 +134,13 @@ struct pa_hugetlb_folio {
 	bool on_free_list, on_active_list;
 };
 
+/* A page whose struct page is named on a stack: census/handled.h. */
+struct pa_handled {
+	uint64_t pfn;
+	/* Virtual address of the task_struct. */
+	uint64_t task;
+};
+
 /* What the scan counted in one zone (by the pages' own flags); in pages. */
 struct pa_zone_count {
 	/* Online pages in valid subsections. */
@@ -266,6 +273,10 @@ struct pa_census {
 	uint64_t kernel_pages_filtered;
 	/* What each CPU was doing. */
 	struct pa_cpu_tasks cpu_tasks;
+	/* By pfn; and how many tasks' stacks could not be read. */
+	PA_ARRAY(struct pa_handled) handled;
+	uint64_t stacks_unread;
+	bool handled_failed;
 	/* Free pages that a task or a deferred list holds. */
 	uint64_t pages_taken;
 	/* Entries of lists and slots examined, over all holders. */

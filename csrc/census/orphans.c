@@ -3,7 +3,7 @@
 
 static bool is_candidate(uint8_t byte)
 {
-	return (byte & PA_CLASS_MASK) == PA_CLASS_ZERO;
+	return (byte & (PA_CLASS_MASK | PA_MARK_LISTED)) == PA_CLASS_ZERO;
 }
 
 static bool is_first_of_block(const struct pa_census *census, uint64_t pfn)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Orphans: pages without references that no list and no type accounts for.
+ * Orphans: pages without references that no list and no type accounts for. (On
+ * an LRU list, they are about to be taken off it and freed.)
  *
  * Healthy pages of refcount 0 are on a list, typed, compound, in an offline
  * section, or the rest of a non-compound high-order allocation: alloc_pages()

@@ -4,6 +4,7 @@
  * private list of compaction or of a range allocation (struct compact_control,
  * on a task's stack), on a zone's deferred lists, or not yet accepted.
  */
+#include "census/handled.h"
 #include "census/orphans.h"
 
 /* A private list is no longer than what one pass of compaction takes. */
@@ -54,13 +55,24 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 	const struct pa_kernel *kernel = taken->census->kernel;
 	uint64_t start = pa_pfn_to_page(kernel, pfn) + kernel->page_format.lru;
 	uint64_t node = start, heads = 0;
+	const uint8_t *page;
+	struct pa_error *err = pa_memmap_page(taken->memmap, pfn, 1, &page);
 
 	*ret = false;
+	if (err)
+		return err;
+	/*
+	 * The last reference of a folio is dropped before it is taken off its
+	 * LRU list (__folio_put(), folios_put_refs()): that is no list of free
+	 * pages.
+	 */
+	if (pa_page_flags(&kernel->page_format, page) &
+	    kernel->page_format.flag.lru)
+		return NULL;
 	for (uint64_t i = 0; i < MAX_LIST; i++) {
 		uint64_t next, back;
-		struct pa_error *err =
-			pa_memory_read_u64(taken->memmap->memory, node, &next);
 
+		err = pa_memory_read_u64(taken->memmap->memory, node, &next);
 		if (err)
 			return err;
 		if (!pa_is_kernel_address(next) || next & 7)
@@ -219,6 +231,8 @@ struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job)
 	pa_job_phase(job, "pages in transit", 1);
 	err = pa_cpu_tasks_init(census->kernel, taken.memmap->memory,
 				&census->cpu_tasks);
+	if (!err)
+		err = pa_handled_build(census, taken.memmap->memory);
 	if (!err)
 		err = claim_zones(&taken);
 	if (pa_error_is_target(err)) {

@@ -2,9 +2,11 @@
 /* Lost memory: pages that are not free, and not anybody's (census/orphans.h). */
 #include <inttypes.h>
 
+#include "census/handled.h"
 #include "census/orphans.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
+#include "kernel/stack.h"
 
 static bool has_poison(const struct pa_census *census, uint64_t pfn,
 		       uint64_t end)
@@ -16,24 +18,38 @@ static bool has_poison(const struct pa_census *census, uint64_t pfn,
 	return false;
 }
 
-static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
+/*
+ * Between a list and its user, on the way either way, pages have no reference
+ * for a moment: get_page_from_freelist() zeroes them and makes them a folio
+ * first, free_unref_folios() has many of them at once. Who does that has the
+ * block's address in hand.
+ */
+static void report_handled(struct pa_check_context *c, uint64_t pfn,
+			   uint64_t end, uint64_t task)
 {
-	struct pa_check_context *c = arg;
+	struct pa_finding *f = pa_finding_add(
+		c->findings, PA_CHECK_LOST_FREE_PAGES, PA_INFO, pfn, end,
+		"%" PRIu64 " pages without references are in the hands of a "
+		"task that is allocating or freeing them",
+		end - pfn);
+	uint32_t pid;
+	char comm[16];
+
+	pa_task_name(c->kernel, c->memmap->memory, task, &pid, comm);
+	pa_finding_text(f, "task", "%s (pid %" PRIu32 ")", comm, pid);
+	pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, pfn));
+}
+
+static void report_lost(struct pa_check_context *c, uint64_t pfn, uint64_t end)
+{
 	const struct pa_cpu_task *busy =
 		pa_cpu_tasks_in_kernel(&c->census->cpu_tasks);
 	uint64_t bytes = (end - pfn) << c->kernel->space.page_shift;
-
-	/* Round poison the loss has a name of its own. */
-	if (has_poison(c->census, pfn, end))
-		return NULL;
-
-	/*
-	 * Between a list and its user, on the way either way, pages have no
-	 * reference for a moment: while a CPU is in the kernel, they may be.
-	 */
+	/* Nobody is known to have them, but somebody may. */
+	bool unsure = busy || c->census->stacks_unread;
 	struct pa_finding *f = pa_finding_add(
 		c->findings, PA_CHECK_LOST_FREE_PAGES,
-		busy ? PA_SUSPECT : PA_BUG, pfn, end,
+		unsure ? PA_SUSPECT : PA_BUG, pfn, end,
 		"%" PRIu64 " pages (%" PRIu64
 		" bytes) without references are on no list and nobody's",
 		end - pfn, bytes);
@@ -44,6 +60,34 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 		pa_finding_number(f, "running_cpu", busy->cpu);
 		pa_finding_text(f, "running_task", "%s (pid %" PRIu32 ")",
 				busy->comm, busy->pid);
+	}
+}
+
+static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
+{
+	struct pa_check_context *c = arg;
+	uint32_t max_order = c->kernel->page_format.max_buddy_order;
+
+	/* Round poison the loss has a name of its own. */
+	if (has_poison(c->census, pfn, end))
+		return NULL;
+	while (pfn < end) {
+		const struct pa_handled *handled =
+			pa_handled_find(c->census, pfn, end);
+		uint64_t start = end, next = end;
+
+		if (handled) {
+			uint32_t order = pa_orphans_block_order(
+				handled->pfn, pfn, end, max_order);
+
+			start = pa_align_down(handled->pfn, PA_BIT(order));
+			next = start + PA_BIT(order);
+		}
+		if (pfn < start)
+			report_lost(c, pfn, start);
+		if (handled)
+			report_handled(c, start, next, handled->task);
+		pfn = next;
 	}
 	return NULL;
 }

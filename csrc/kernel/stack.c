@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/stack.h"
 
+#include <string.h>
+
+#include "base/text.h"
 #include "kernel/list.h"
 
 /* THREAD_SIZE of x86_64; twice that with KASAN, whose lower half is dead. */
@@ -10,35 +13,264 @@
 /* A bound on tasks: PID_MAX_LIMIT. */
 #define MAX_TASKS PA_BIT(22)
 
-struct search {
+struct walk {
 	const struct pa_kernel *kernel;
 	struct pa_memory *memory;
-	const enum pa_symbol_id *functions;
-	size_t nr_functions;
-	struct pa_stack_hit hit;
+	const struct pa_cpu_tasks *cpus;
+	pa_stack_fn visit;
+	void *arg;
+	bool stopped;
 	uint64_t unread;
-	uint64_t tasks;
 	struct pa_error *err;
 };
 
-/* task_struct.on_cpu: an int, or a byte on the newest kernels. */
-static struct pa_error *read_on_cpu(struct search *search, uint64_t task,
-				    bool *ret)
+/* task_struct.on_cpu: an int, and a byte since v7.0. */
+static struct pa_error *read_on_cpu(struct walk *walk, uint64_t task, bool *ret)
 {
 	const struct pa_member *member =
-		PA_M(search->kernel->layout, task_struct, on_cpu);
+		PA_M(walk->kernel->layout, task_struct, on_cpu);
 	uint8_t bytes[8];
 	struct pa_error *err = NULL;
 
 	*ret = false;
 	if (!member->known || member->size > sizeof(bytes))
 		return NULL;
-	err = pa_memory_read(search->memory, task + member->offset,
-			     member->size, bytes);
+	err = pa_memory_read(walk->memory, task + member->offset, member->size,
+			     bytes);
 	if (!err)
 		*ret = pa_load_uint(bytes, member->size);
 	return err;
 }
+
+static void visit_words(struct walk *walk, uint64_t task, const uint64_t *words,
+			size_t nr)
+{
+	const struct pa_stack piece = { .task = task,
+					.words = words,
+					.nr = nr };
+
+	walk->stopped = walk->stopped || !walk->visit(walk->arg, &piece);
+}
+
+/* The words of a task's stack from @sp on. */
+static struct pa_error *visit_stack(struct walk *walk, uint64_t task,
+				    uint64_t stack, uint64_t sp)
+{
+	uint64_t words[STACK_BYTES / 8];
+	struct pa_error *err;
+
+	/* Up: a stack that is not aligned must not become a longer one. */
+	sp = (sp + 7) & ~UINT64_C(7);
+	err = pa_memory_read(walk->memory, sp, stack + STACK_BYTES - sp, words);
+	if (!err)
+		visit_words(walk, task, words, (stack + STACK_BYTES - sp) / 8);
+	return err;
+}
+
+/*
+ * An interrupt stack, from @sp on: it ends where its mapping does, or (v5.10
+ * without VMAP_STACK) we read on into other per-cpu data.
+ */
+static struct pa_error *visit_irq_stack(struct walk *walk, uint64_t task,
+					uint64_t sp)
+{
+	uint64_t words[STACK_BYTES / 8];
+	uint64_t end = sp + STACK_BYTES;
+	size_t nr = 0;
+
+	sp &= ~UINT64_C(7);
+	while (sp < end && nr < sizeof(words) / 8) {
+		uint64_t next = pa_min((sp | 4095) + 1, end & ~UINT64_C(7));
+		struct pa_error *err;
+
+		if (next <= sp)
+			break;
+		err = pa_memory_read(walk->memory, sp, next - sp, &words[nr]);
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			break;
+		}
+		if (err)
+			return err;
+		nr += (next - sp) / 8;
+		sp = next;
+	}
+	visit_words(walk, task, words, nr);
+	return NULL;
+}
+
+static const struct pa_cpu_task *find_cpu(const struct walk *walk,
+					  uint64_t task)
+{
+	for (size_t i = 0; walk->cpus && i < walk->cpus->list.length; i++)
+		if (walk->cpus->list.items[i].task == task)
+			return &walk->cpus->list.items[i];
+	return NULL;
+}
+
+static struct pa_error *
+visit_running(struct walk *walk, const struct pa_cpu_task *cpu, uint64_t stack)
+{
+	uint64_t sp = cpu->regs ? cpu->regs[PA_REG_SP] : 0;
+	struct pa_error *err = NULL;
+
+	if (cpu->mode == PA_CPU_USER)
+		return NULL;
+	if (cpu->regs)
+		visit_words(walk, cpu->task, cpu->regs, PA_NR_REGS);
+	if (sp >= stack && sp < stack + STACK_BYTES)
+		return visit_stack(walk, cpu->task, stack, sp);
+	if (pa_is_kernel_address(sp))
+		err = visit_irq_stack(walk, cpu->task, sp);
+	/* Where the task's own frames end is not known then. */
+	return err ? err : visit_stack(walk, cpu->task, stack, stack);
+}
+
+static struct pa_error *visit_sleeping(struct walk *walk, uint64_t task,
+				       uint64_t stack)
+{
+	bool on_cpu;
+	uint64_t sp;
+	struct pa_error *err =
+		pa_memory_read_u64(walk->memory,
+				   task + PA_OFFSETOF(walk->kernel->layout,
+						      task_struct, thread__sp),
+				   &sp);
+
+	if (!err)
+		err = read_on_cpu(walk, task, &on_cpu);
+	if (err)
+		return err;
+	/* What a running task has saved is old: all of its stack, then. */
+	if (on_cpu || sp < stack || sp >= stack + STACK_BYTES)
+		sp = stack;
+	return visit_stack(walk, task, stack, sp);
+}
+
+/* True while the walk goes on. */
+static bool visit_task(struct walk *walk, uint64_t task)
+{
+	const struct pa_cpu_task *cpu = find_cpu(walk, task);
+	uint64_t stack;
+	struct pa_error *err = pa_memory_read_u64(
+		walk->memory,
+		task + PA_OFFSETOF(walk->kernel->layout, task_struct, stack),
+		&stack);
+
+	/* A zombie has none any more (finish_task_switch()). */
+	if (!err && stack)
+		err = cpu ? visit_running(walk, cpu, stack) :
+			    visit_sleeping(walk, task, stack);
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		walk->unread++;
+		err = NULL;
+	}
+	walk->err = err;
+	return !err && !walk->stopped;
+}
+
+static bool visit_thread(void *arg, uint64_t node)
+{
+	struct walk *walk = arg;
+
+	return visit_task(walk, node - PA_OFFSETOF(walk->kernel->layout,
+						   task_struct, thread_node));
+}
+
+/* All threads of the process whose leader's tasks member is at @node. */
+static bool visit_process(void *arg, uint64_t node)
+{
+	struct walk *walk = arg;
+	const struct pa_layout *layout = walk->kernel->layout;
+	uint64_t leader = node - PA_OFFSETOF(layout, task_struct, tasks);
+	struct pa_list_result result;
+	uint64_t signal;
+
+	walk->err = pa_memory_read_u64(
+		walk->memory, leader + PA_OFFSETOF(layout, task_struct, signal),
+		&signal);
+	if (!walk->err)
+		walk->err =
+			pa_list_walk(walk->memory,
+				     signal + PA_OFFSETOF(layout, signal_struct,
+							  thread_head),
+				     MAX_TASKS, visit_thread, walk, &result);
+	if (pa_error_is_target(walk->err)) {
+		pa_error_destroy(walk->err);
+		walk->err = NULL;
+		walk->unread++;
+	}
+	return !walk->err && !walk->stopped;
+}
+
+/* The idle tasks are on no list. */
+static void visit_idle(struct walk *walk)
+{
+	for (size_t i = 0; walk->cpus && i < walk->cpus->list.length; i++) {
+		const struct pa_cpu_task *cpu = &walk->cpus->list.items[i];
+
+		if (cpu->mode == PA_CPU_IDLE && cpu->task &&
+		    !visit_task(walk, cpu->task))
+			return;
+	}
+}
+
+struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
+				 struct pa_memory *memory,
+				 const struct pa_cpu_tasks *cpus,
+				 pa_stack_fn visit, void *arg,
+				 uint64_t *unread_ret)
+{
+	struct walk walk = {
+		.kernel = kernel,
+		.memory = memory,
+		.cpus = cpus,
+		.visit = visit,
+		.arg = arg,
+	};
+	struct pa_list_result result = { .end = PA_LIST_STOPPED };
+	struct pa_error *err = NULL;
+
+	visit_idle(&walk);
+	if (!walk.err && !walk.stopped)
+		err = pa_list_walk(memory,
+				   PA_SYM(kernel->layout, init_task) +
+					   PA_OFFSETOF(kernel->layout,
+						       task_struct, tasks),
+				   MAX_TASKS, visit_process, &walk, &result);
+	if (!err)
+		err = walk.err;
+	if (err)
+		return err;
+	if (result.end != PA_LIST_WHOLE && result.end != PA_LIST_STOPPED)
+		return pa_error_at(PA_ERROR_CORRUPT, result.node,
+				   "the list of tasks is broken");
+	*unread_ret = walk.unread;
+	return NULL;
+}
+
+void pa_task_name(const struct pa_kernel *kernel, struct pa_memory *memory,
+		  uint64_t task, uint32_t *pid_ret, char comm_ret[16])
+{
+	const struct pa_layout *layout = kernel->layout;
+
+	*pid_ret = 0;
+	memset(comm_ret, 0, 16);
+	pa_error_destroy(pa_memory_read_u32(
+		memory, task + PA_OFFSETOF(layout, task_struct, pid), pid_ret));
+	pa_error_destroy(pa_memory_read(
+		memory, task + PA_OFFSETOF(layout, task_struct, comm), 15,
+		comm_ret));
+	pa_text_make_printable(comm_ret);
+}
+
+struct search {
+	const struct pa_kernel *kernel;
+	const enum pa_symbol_id *functions;
+	size_t nr_functions;
+	struct pa_stack_hit hit;
+};
 
 /* The index of the function that @address is in, or nr_functions. */
 static size_t function_at(const struct search *search, uint64_t address)
@@ -54,102 +286,20 @@ static size_t function_at(const struct search *search, uint64_t address)
 	return search->nr_functions;
 }
 
-static struct pa_error *search_task(struct search *search, uint64_t task)
+static bool search_stack(void *arg, const struct pa_stack *stack)
 {
-	const struct pa_layout *layout = search->kernel->layout;
-	uint64_t words[STACK_BYTES / 8];
-	uint64_t stack, sp;
-	bool on_cpu = false;
-	struct pa_error *err = pa_memory_read_u64(
-		search->memory, task + PA_OFFSETOF(layout, task_struct, stack),
-		&stack);
+	struct search *search = arg;
 
-	if (!err)
-		err = pa_memory_read_u64(search->memory,
-					 task + PA_OFFSETOF(layout, task_struct,
-							    thread__sp),
-					 &sp);
-	if (!err)
-		err = read_on_cpu(search, task, &on_cpu);
-	/* A zombie has none any more (finish_task_switch()). */
-	if (err || !stack)
-		return err;
-	/* What a running task has saved is old: all of its stack, then. */
-	if (on_cpu || sp < stack || sp >= stack + STACK_BYTES)
-		sp = stack;
-	sp &= ~UINT64_C(7);
-
-	uint64_t nr = (stack + STACK_BYTES - sp) / 8;
-
-	err = pa_memory_read(search->memory, sp, nr * 8, words);
-	for (uint64_t i = 0; !err && i < nr; i++) {
-		size_t function = function_at(search, words[i]);
+	for (size_t i = 0; i < stack->nr; i++) {
+		size_t function = function_at(search, stack->words[i]);
 
 		if (function == search->nr_functions)
 			continue;
-		search->hit.task = task;
+		search->hit.task = stack->task;
 		search->hit.function = function;
-		err = pa_memory_read_u32(search->memory,
-					 task + PA_OFFSETOF(layout, task_struct,
-							    pid),
-					 &search->hit.pid);
-		if (!err)
-			err = pa_memory_read(
-				search->memory,
-				task + PA_OFFSETOF(layout, task_struct, comm),
-				sizeof(search->hit.comm) - 1, search->hit.comm);
-		break;
+		return false;
 	}
-	return err;
-}
-
-/* True while the search goes on. */
-static bool visit_task(struct search *search, uint64_t task)
-{
-	struct pa_error *err = search_task(search, task);
-
-	search->tasks++;
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		search->unread++;
-		err = NULL;
-	}
-	search->err = err;
-	return !err && !search->hit.task;
-}
-
-static bool visit_thread(void *arg, uint64_t node)
-{
-	struct search *search = arg;
-
-	return visit_task(search, node - PA_OFFSETOF(search->kernel->layout,
-						     task_struct, thread_node));
-}
-
-/* All threads of the process whose leader's tasks member is at @node. */
-static bool visit_process(void *arg, uint64_t node)
-{
-	struct search *search = arg;
-	const struct pa_layout *layout = search->kernel->layout;
-	uint64_t leader = node - PA_OFFSETOF(layout, task_struct, tasks);
-	struct pa_list_result result;
-	uint64_t signal;
-
-	search->err = pa_memory_read_u64(
-		search->memory,
-		leader + PA_OFFSETOF(layout, task_struct, signal), &signal);
-	if (!search->err)
-		search->err =
-			pa_list_walk(search->memory,
-				     signal + PA_OFFSETOF(layout, signal_struct,
-							  thread_head),
-				     MAX_TASKS, visit_thread, search, &result);
-	if (pa_error_is_target(search->err)) {
-		pa_error_destroy(search->err);
-		search->err = NULL;
-		search->unread++;
-	}
-	return !search->err && !search->hit.task;
+	return true;
 }
 
 struct pa_error *pa_stacks_find(const struct pa_kernel *kernel,
@@ -160,25 +310,17 @@ struct pa_error *pa_stacks_find(const struct pa_kernel *kernel,
 {
 	struct search search = {
 		.kernel = kernel,
-		.memory = memory,
 		.functions = functions,
 		.nr_functions = nr_functions,
 	};
-	struct pa_list_result result;
-	struct pa_error *err = pa_list_walk(
-		memory,
-		PA_SYM(kernel->layout, init_task) +
-			PA_OFFSETOF(kernel->layout, task_struct, tasks),
-		MAX_TASKS, visit_process, &search, &result);
+	struct pa_error *err = pa_stacks_visit(
+		kernel, memory, NULL, search_stack, &search, unread_ret);
 
-	if (!err)
-		err = search.err;
 	if (err)
 		return err;
-	if (result.end != PA_LIST_WHOLE && result.end != PA_LIST_STOPPED)
-		return pa_error_at(PA_ERROR_CORRUPT, result.node,
-				   "the list of tasks is broken");
+	if (search.hit.task)
+		pa_task_name(kernel, memory, search.hit.task, &search.hit.pid,
+			     search.hit.comm);
 	*ret = search.hit;
-	*unread_ret = search.unread;
 	return NULL;
 }

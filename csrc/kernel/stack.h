@@ -1,9 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tasks and their kernel stacks, searched for a function: kernel/fork.c. */
+/* Tasks and their kernel stacks: kernel/fork.c, arch/x86/kernel/irq_64.c. */
 #ifndef PA_KERNEL_STACK_H
 #define PA_KERNEL_STACK_H
 
 #include "kernel/kernel.h"
+#include "kernel/task.h"
+
+/* Words that somebody works with: of a live stack, or a CPU's registers. */
+struct pa_stack {
+	/* Virtual address of the task_struct. */
+	uint64_t task;
+	/* Borrowed for the call. */
+	const uint64_t *words;
+	size_t nr;
+};
+
+/* False stops the walk. */
+typedef bool (*pa_stack_fn)(void *arg, const struct pa_stack *stack);
+
+/*
+ * Calls @visit with the live part of every task's stack, which may be in
+ * several pieces, and, where @cpus has them, with the registers of CPUs and
+ * the interrupt stacks that they were on. What a CPU does in user space is not
+ * on its stack.
+ *
+ * @unread_ret counts the tasks whose stacks could not be read; a list of tasks
+ * that is broken is PA_ERROR_CORRUPT.
+ */
+struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
+				 struct pa_memory *memory,
+				 const struct pa_cpu_tasks *cpus,
+				 pa_stack_fn visit, void *arg,
+				 uint64_t *unread_ret);
+
+/* Pid and name, as far as they can be read. */
+void pa_task_name(const struct pa_kernel *kernel, struct pa_memory *memory,
+		  uint64_t task, uint32_t *pid_ret, char comm_ret[16]);
 
 /* What pa_stacks_find() found. */
 struct pa_stack_hit {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/task.h"
 
+#include "base/text.h"
+
 /* PF_IDLE of include/linux/sched.h: a macro on all kernels. */
 #define PF_IDLE 0x2
 /* Places of the x86_64 user_regs_struct. */
@@ -50,6 +52,7 @@ static struct pa_error *read_task(const struct pa_kernel *kernel,
 			memory,
 			task->task + PA_OFFSETOF(layout, task_struct, comm),
 			sizeof(task->comm) - 1, task->comm);
+	pa_text_make_printable(task->comm);
 	if (!err)
 		task->mode = !task->pid || flags & PF_IDLE ? PA_CPU_IDLE :
 							     PA_CPU_KERNEL;
@@ -71,6 +74,7 @@ static void add_registers(const struct pa_kernel *kernel,
 		struct pa_cpu_task *task = &tasks->list.items[i];
 		const uint64_t *regs = info->cpus.items[i].regs;
 
+		task->regs = regs;
 		task->ip = regs[REG_IP];
 		if (task->mode == PA_CPU_KERNEL && (regs[REG_CS] & 3) == 3)
 			task->mode = PA_CPU_USER;

@@ -5,6 +5,10 @@
 
 #include "kernel/kernel.h"
 
+/* user_regs_struct of x86_64, and the stack pointer's place in it. */
+#define PA_NR_REGS 27
+#define PA_REG_SP 19
+
 enum pa_cpu_mode {
 	/* The idle task. */
 	PA_CPU_IDLE,
@@ -24,6 +28,8 @@ struct pa_cpu_task {
 	char comm[16];
 	/* Instruction pointer, from the dump's notes; 0 if unknown. */
 	uint64_t ip;
+	/* All PA_NR_REGS of the note, borrowed from the source; or NULL. */
+	const uint64_t *regs;
 };
 
 struct pa_cpu_tasks {

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "census/handled.h"
+
+#include <stdlib.h>
+
+#include "kernel/stack.h"
+
+/* No machine has so many tasks that each works on some pages. */
+#define MAX_HANDLED PA_BIT(22)
+
+static bool collect(void *arg, const struct pa_stack *stack)
+{
+	struct pa_census *census = arg;
+
+	for (size_t i = 0; i < stack->nr; i++) {
+		struct pa_handled handled = { .task = stack->task };
+
+		if (!pa_is_kernel_address(stack->words[i]) ||
+		    !pa_page_to_pfn(census->kernel, stack->words[i],
+				    &handled.pfn))
+			continue;
+		if (census->handled.length >= MAX_HANDLED)
+			return false;
+		if (!pa_array_append(&census->handled, handled)) {
+			census->handled_failed = true;
+			return false;
+		}
+	}
+	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct pa_handled *x = a, *y = b;
+
+	if (x->pfn != y->pfn)
+		return x->pfn < y->pfn ? -1 : 1;
+	return x->task < y->task ? -1 : x->task > y->task;
+}
+
+struct pa_error *pa_handled_build(struct pa_census *census,
+				  struct pa_memory *memory)
+{
+	struct pa_error *err = pa_stacks_visit(census->kernel, memory,
+					       &census->cpu_tasks, collect,
+					       census, &census->stacks_unread);
+
+	if (!err && census->handled_failed)
+		return &pa_error_no_memory;
+	if (pa_error_is_target(err)) {
+		/* Some may be missing: nothing is certain then. */
+		pa_error_destroy(err);
+		err = NULL;
+		census->stacks_unread++;
+	}
+	if (census->handled.length)
+		qsort(census->handled.items, census->handled.length,
+		      sizeof(*census->handled.items), compare);
+	return err;
+}
+
+const struct pa_handled *pa_handled_find(const struct pa_census *census,
+					 uint64_t pfn, uint64_t end)
+{
+	size_t low = 0, high = census->handled.length;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (census->handled.items[middle].pfn < pfn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == census->handled.length ||
+	    census->handled.items[low].pfn >= end)
+		return NULL;
+	return &census->handled.items[low];
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pages that somebody has in hand: the address of their struct page is in a
+ * live stack frame or in a CPU's registers. Pages on their way between a list
+ * and a user, or being made into a folio, are on no list and contradict
+ * themselves for a moment; since kernels preempt themselves, the task in whose
+ * hands they are need not be running.
+ */
+#ifndef PA_CENSUS_HANDLED_H
+#define PA_CENSUS_HANDLED_H
+
+#include "census/census.h"
+
+/* Builds census->handled; @memory is the caller's. */
+struct pa_error *pa_handled_build(struct pa_census *census,
+				  struct pa_memory *memory);
+
+/* Who has a page of [pfn, end) in hand: the first by pfn; NULL: nobody. */
+const struct pa_handled *pa_handled_find(const struct pa_census *census,
+					 uint64_t pfn, uint64_t end);
+
+#endif
