@@ -114,6 +114,24 @@ static struct pa_error *note_poisoned(struct pa_scanner *s, uint64_t pfn,
 }
 
 /*
+ * Where tails have a mask, the first folio of a split keeps those of the order
+ * that it had: __split_folio_to_order() gives only the others new ones. The
+ * head is aligned to that order, too, so that they still give it.
+ */
+static bool masks_to_head(const struct pa_scanner *s, uint64_t pfn,
+			  uint64_t word)
+{
+	uint64_t mask = word & ~UINT64_C(1);
+	uint64_t span = -mask;
+
+	return s->format->tail_form == PA_TAIL_MASK && word & 1 &&
+	       !(span & (span - 1)) &&
+	       span <= (uint64_t)s->format->size << s->format->max_order &&
+	       (pa_pfn_to_page(s->kernel, pfn) & mask) ==
+		       pa_pfn_to_page(s->kernel, s->head_pfn);
+}
+
+/*
  * A page in the range of the compound page that the scan is in. Where it is no
  * tail at all, the compound page ends (tail_end = 0) and the page is left to
  * the rules for others.
@@ -139,7 +157,7 @@ static struct pa_error *scan_tail(struct pa_scanner *s, uint64_t pfn,
 		*class_ret = PA_CLASS_TAIL;
 		return NULL;
 	}
-	if (word != s->tail_word) {
+	if (word != s->tail_word && !masks_to_head(s, pfn, word)) {
 		*class_ret = PA_CLASS_TAIL;
 		if (!(word & 1))
 			s->tail_end = 0;
