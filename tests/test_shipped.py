@@ -36,6 +36,12 @@ def test_report(name: str, approve: Approve, monkeypatch: pytest.MonkeyPatch) ->
     assert report.exit_status == (1 if meta["expected"] else 0)
 
 
+def test_coverage_is_documented() -> None:
+    report = run.run(target.open_target([str(ROOT / f"vmcores/{DUMPS[0]}.kdump")]))
+    docs = (ROOT / "docs" / "report.rst").read_text()
+    assert [name for name in report.coverage if f"``{name}``" not in docs] == []
+
+
 @pytest.mark.parametrize("name", DUMPS)
 def test_map(name: str, approve: Approve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
