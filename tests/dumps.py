@@ -32,6 +32,7 @@ RECIPES = (
     "pmem",
     "poison",
     "blocks",
+    "gigantic",
 )
 
 

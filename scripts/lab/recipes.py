@@ -280,6 +280,23 @@ RECIPES: dict[str, Recipe] = {
             expected=expected.hvo_free,
         ),
         Recipe(
+            "hwpoison-free",
+            "free pages with memory errors, then THPs: 5.10 loses 512 pages round each",
+            lambda kernel: [
+                "corrupt_free_thp",
+                "guest thp 8",
+                "corrupt_free_thp",
+                "guest thps 85",
+                *_small_memory(kernel),
+                "corrupt_free_thp",
+                "still",
+            ],
+            hardware=Hardware(memory_mib=640),
+            modules=("hwpoison_inject",),
+            applies=_has_memory_failure,
+            expected=expected.hwpoison_free,
+        ),
+        Recipe(
             "hwpoison-leak",
             "real defects: poison in free memory, and blocks lost round it",
             _leak,
@@ -337,6 +354,14 @@ RECIPES: dict[str, Recipe] = {
                 *END,
             ],
             hardware=Hardware(memory_mib=32 * 1024),
+            truth_pages=False,
+        ),
+        Recipe(
+            "gigantic",
+            "a huge page of 1 GiB, its memmap freed where the kernel can",
+            lambda kernel: ["guest anon 16", "guest thp 32", "still"],
+            hardware=Hardware(memory_mib=4096, cpu="Haswell,+pdpe1gb"),
+            cmdline="hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=4 hugetlb_free_vmemmap=on",
             truth_pages=False,
         ),
         Recipe(
