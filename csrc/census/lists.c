@@ -163,6 +163,31 @@ static bool is_wrong_itself(struct pa_list_worker *worker,
 	       read_link(worker, previous) != node;
 }
 
+/*
+ * A list names, as its next entry, memory that is no longer to be used, and the
+ * entry does not answer: its struct page may be gone, or somebody else's.
+ */
+static bool names_stale(struct pa_list_worker *worker, uint64_t node,
+			struct pa_list_fault *fault)
+{
+	struct pa_census *census = worker->census;
+
+	fault->target = pa_census_target(
+		census, node - census->kernel->page_format.lru, &fault->pfn);
+	switch (fault->target) {
+	case PA_TARGET_OFFLINE:
+	case PA_TARGET_ABSENT:
+	case PA_TARGET_HOLE:
+	case PA_TARGET_ALTMAP:
+	case PA_TARGET_DEVICE:
+		fault->kind = PA_FAULT_STALE;
+		fault->node = node;
+		return true;
+	default:
+		return false;
+	}
+}
+
 struct pa_error *pa_list_check(struct pa_list_worker *worker,
 			       const struct pa_list_fault *fault,
 			       uint64_t limit, pa_list_visit_fn visit,
@@ -177,6 +202,14 @@ struct pa_error *pa_list_check(struct pa_list_worker *worker,
 		err = pa_take(worker->err);
 	if (err)
 		return err;
+	if ((result.end == PA_LIST_UNREADABLE ||
+	     result.end == PA_LIST_BROKEN) &&
+	    names_stale(worker, result.link, &copy)) {
+		/* What comes behind it was not seen. */
+		worker->unreadable++;
+		return pa_list_fault_add(worker, &copy) ? NULL :
+							  pa_take(worker->err);
+	}
 	copy.node = result.node;
 	copy.link = result.link;
 	copy.pfn = PA_NO_PFN;

@@ -109,6 +109,17 @@ static struct pa_error *walk_cpu(struct pa_list_worker *worker,
 	return err;
 }
 
+/* Some list was not followed to its end. */
+static bool is_cut_short(const struct pa_list_worker *worker,
+			 size_t first_fault, uint64_t unreadable)
+{
+	for (size_t i = first_fault; i < worker->faults.length; i++)
+		if (worker->faults.items[i].kind == PA_FAULT_BROKEN ||
+		    worker->faults.items[i].kind == PA_FAULT_ENDLESS)
+			return true;
+	return worker->unreadable != unreadable;
+}
+
 /* All CPUs' lists of one zone. */
 static struct pa_error *walk_zone(void *arg, uint64_t index)
 {
@@ -126,6 +137,8 @@ static struct pa_error *walk_zone(void *arg, uint64_t index)
 	for (size_t i = 0; i < kernel->cpus.list.length; i++) {
 		const struct pa_cpu *cpu = &kernel->cpus.list.items[i];
 		uint64_t pages = 0, count = 0;
+		uint64_t unreadable = worker->unreadable;
+		size_t first_fault = worker->faults.length;
 		struct pa_error *err = walk_cpu(
 			worker, index, cpu, zone->pcp + cpu->offset + inside,
 			&pages, &count);
@@ -139,7 +152,8 @@ static struct pa_error *walk_zone(void *arg, uint64_t index)
 			return err;
 		census->zones[index].pcp_pages += pages;
 		census->zones[index].pcp_count += count;
-		if (pages == count)
+		if (pages == count ||
+		    is_cut_short(worker, first_fault, unreadable))
 			continue;
 
 		struct pa_list_fault fault = {
