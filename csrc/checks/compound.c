@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "census/handled.h"
 #include "checks/compound.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
@@ -54,12 +55,18 @@ enum pa_target pa_anomaly_head(const struct pa_census *census,
 }
 
 /*
- * A folio whose head is locked or has no references is being split, freed or
- * prepared: its links may be half made.
+ * A compound page is made by prep_compound_page() and unmade by
+ * free_pages_prepare() while it has no references, but for the allocator's one
+ * before v7.0, and nobody's mapping; it is split with its references frozen
+ * (__split_folio_to_order()). Its links are half made then, and whoever does
+ * that has its address in hand.
  */
 static enum pa_severity folio_severity(struct pa_check_context *c,
-				       uint64_t head_pfn)
+				       const struct pa_anomaly *a,
+				       uint64_t head_pfn,
+				       const struct pa_handled **handled_ret)
 {
+	const struct pa_census *census = c->census;
 	const struct pa_page_format *f = &c->kernel->page_format;
 	const uint8_t *page;
 	struct pa_error *err =
@@ -67,12 +74,24 @@ static enum pa_severity folio_severity(struct pa_check_context *c,
 			NULL :
 			pa_memmap_page(c->memmap, head_pfn, 1, &page);
 
+	*handled_ret = NULL;
 	if (err || head_pfn == PA_NO_PFN) {
 		pa_error_destroy(err);
 		return PA_BUG;
 	}
-	return pa_page_flags(f, page) & f->flag.locked &&
-			       !pa_page_refcount(f, page) ?
+
+	uint64_t flags = pa_page_flags(f, page);
+	uint32_t refcount = pa_page_refcount(f, page);
+	bool fresh = refcount == 1 && !(flags & f->flag.lru) &&
+		     !pa_load_u64(page + f->mapping);
+
+	if (refcount && !fresh)
+		return PA_BUG;
+	*handled_ret =
+		pa_handled_find(census, pa_min(head_pfn, a->pfn), a->pfn_end);
+	if (*handled_ret)
+		return PA_INFO;
+	return !refcount && (flags & f->flag.locked || census->stacks_unread) ?
 		       PA_SUSPECT :
 		       PA_BUG;
 }
@@ -191,7 +210,14 @@ struct pa_error *pa_check_compound_structure(struct pa_check_context *c,
 			widen(f, a, head_pfn);
 			continue;
 		}
-		f = add_finding(c, a, folio_severity(c, head_pfn));
+
+		const struct pa_handled *handled;
+		enum pa_severity severity =
+			folio_severity(c, a, head_pfn, &handled);
+
+		f = add_finding(c, a, severity);
+		if (handled)
+			pa_check_add_task(c, f, handled->task);
 		if (head_pfn != PA_NO_PFN)
 			pa_finding_hex(f, "head_pfn", head_pfn);
 		pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, a->pfn));

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "kernel/stack.h"
+
 void pa_check_scan_coverage(struct pa_check_context *c,
 			    struct pa_check_result *result)
 {
@@ -46,6 +48,16 @@ void pa_check_part_coverage(struct pa_check_context *c,
 				"%" PRIu64 " lists or entries could not be "
 				"read",
 				p->unreadable);
+}
+
+void pa_check_add_task(struct pa_check_context *c, struct pa_finding *f,
+		       uint64_t task)
+{
+	uint32_t pid;
+	char comm[16];
+
+	pa_task_name(c->kernel, c->memmap->memory, task, &pid, comm);
+	pa_finding_text(f, "task", "%s (pid %" PRIu32 ")", comm, pid);
 }
 
 struct pa_finding *pa_check_disputed(struct pa_check_context *c, uint64_t pfn)

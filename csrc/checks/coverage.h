@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What checks of the scan's results share: saying what was not seen. */
+/* What checks share: saying what was not seen, and who is in the middle. */
 #ifndef PA_CHECKS_COVERAGE_H
 #define PA_CHECKS_COVERAGE_H
 
@@ -26,5 +26,9 @@ void pa_check_part_coverage(struct pa_check_context *context,
  */
 struct pa_finding *pa_check_disputed(struct pa_check_context *context,
 				     uint64_t pfn);
+
+/* Evidence: the task at @task, by name and pid. */
+void pa_check_add_task(struct pa_check_context *context, struct pa_finding *f,
+		       uint64_t task);
 
 #endif

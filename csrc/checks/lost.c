@@ -6,7 +6,6 @@
 #include "census/orphans.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
-#include "kernel/stack.h"
 
 static bool has_poison(const struct pa_census *census, uint64_t pfn,
 		       uint64_t end)
@@ -32,11 +31,8 @@ static void report_handled(struct pa_check_context *c, uint64_t pfn,
 		"%" PRIu64 " pages without references are in the hands of a "
 		"task that is allocating or freeing them",
 		end - pfn);
-	uint32_t pid;
-	char comm[16];
 
-	pa_task_name(c->kernel, c->memmap->memory, task, &pid, comm);
-	pa_finding_text(f, "task", "%s (pid %" PRIu32 ")", comm, pid);
+	pa_check_add_task(c, f, task);
 	pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, pfn));
 }
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "census/handled.h"
 #include "census/lru.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
@@ -138,10 +139,21 @@ static void add_lruvec(struct lru_check *k, struct pa_finding *f,
 				lruvec->locked ? "held" : "free");
 }
 
-/* With the lock held the list may be in the middle of a change. */
-static enum pa_severity severity_of(const struct pa_lruvec *lruvec)
+/*
+ * With the lock held the list may be in the middle of a change: it is, where
+ * somebody has that folio in hand.
+ */
+static enum pa_severity severity_of(const struct lru_check *k,
+				    const struct pa_lruvec *lruvec,
+				    const struct folio *folio)
 {
-	return lruvec && lruvec->locked ? PA_SUSPECT : PA_BUG;
+	if (!lruvec || !lruvec->locked)
+		return PA_BUG;
+	return folio && folio->pfn != PA_NO_PFN &&
+			       pa_handled_find(k->c->census, folio->pfn,
+					       folio->pfn_end) ?
+		       PA_INFO :
+		       PA_SUSPECT;
 }
 
 /* folio_lruvec(): by what the folio is charged to, and its node. */
@@ -246,8 +258,8 @@ static struct pa_error *check_unlisted(struct lru_check *k, uint64_t pfn)
 	}
 	k->unlisted++;
 	finding = pa_finding_add(
-		k->c->findings, PA_CHECK_LRU_STRUCTURE, severity_of(lruvec),
-		folio.pfn, folio.pfn_end, "%s",
+		k->c->findings, PA_CHECK_LRU_STRUCTURE,
+		severity_of(k, lruvec, &folio), folio.pfn, folio.pfn_end, "%s",
 		lruvec ? "a folio with PG_lru is on no LRU list" :
 			 "a folio with PG_lru is charged to no memory cgroup "
 			 "that exists");
@@ -312,12 +324,12 @@ static void report_break(struct lru_check *k, const struct pa_list_fault *fault,
 
 	if (fault->kind == PA_FAULT_ENDLESS)
 		f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
-				   severity_of(lruvec), folio->pfn,
+				   severity_of(k, lruvec, folio), folio->pfn,
 				   folio->pfn_end, "LRU list has no end: %s",
 				   fault->list);
 	else
 		f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
-				   severity_of(lruvec), folio->pfn,
+				   severity_of(k, lruvec, folio), folio->pfn,
 				   folio->pfn_end,
 				   "LRU list is broken at %s %s: %s",
 				   at_head ? "its head's" : "this folio's",
@@ -351,7 +363,8 @@ static void report_wrong_list(struct lru_check *k,
 	while (first < PA_NR_LRU_WRONGS - 1 && !(fault->a & PA_BIT(first)))
 		first++;
 	f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
-			   severity_of(lruvec), folio->pfn, folio->pfn_end,
+			   severity_of(k, lruvec, folio), folio->pfn,
+			   folio->pfn_end,
 			   "a folio is on the LRU list of another %s: %s",
 			   names[first], fault->list);
 	for (unsigned int i = 0; i < PA_NR_LRU_WRONGS; i++)
@@ -375,7 +388,7 @@ static void report_class(struct lru_check *k, const struct pa_list_fault *fault,
 	bool plain = folio->read && folio->type == PA_PAGE_UNTYPED &&
 		     (fault->page_class == PA_CLASS_USED ||
 		      fault->page_class == PA_CLASS_USED_HEAD);
-	enum pa_severity severity = severity_of(lruvec);
+	enum pa_severity severity = severity_of(k, lruvec, folio);
 	struct pa_finding *f;
 
 	if (plain && lruvec->locked)
@@ -444,7 +457,7 @@ static struct pa_error *check_fault(struct lru_check *k,
 		break;
 	case PA_FAULT_TWICE:
 		f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
-				   severity_of(lruvec), folio.pfn,
+				   severity_of(k, lruvec, &folio), folio.pfn,
 				   folio.pfn_end,
 				   "a folio is on two lists, one of them: %s",
 				   fault->list);
@@ -488,7 +501,8 @@ static void report_more(struct lru_check *k)
 		    all_disputed(k, list->head))
 			continue;
 		f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
-				   severity_of(lruvec), PA_NO_PFN, PA_NO_PFN,
+				   severity_of(k, lruvec, NULL), PA_NO_PFN,
+				   PA_NO_PFN,
 				   "%" PRIu64
 				   " more entries of an LRU list are "
 				   "wrong",
