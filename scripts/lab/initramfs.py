@@ -13,6 +13,9 @@ from .kernels import Kernel
 from .paths import lock, made_dir
 from .run import LabError, run, tool
 
+# What every guest loads first; what is built in has nothing to load.
+ALWAYS = ("qemu_fw_cfg", "nvme", "crc32c_generic", "ext4")
+
 GUEST_DIR = Path(__file__).resolve().parent / "guest"
 
 
@@ -100,7 +103,7 @@ def build(
     archive.add_file("recipe", recipe.encode())
     archive.add_file("truth.sh", truth.encode())
     copied: set[str] = set()
-    for name in ("qemu_fw_cfg", *modules):
+    for name in (*ALWAYS, *modules):
         order = kernel.module_order(name)
         archive.add_file(f"modules/{name}.order", "".join(f"{n}\n" for n in order).encode())
         for needed in order:

@@ -33,6 +33,9 @@ KERNELS: dict[str, tuple[str, ...]] = {
 # What the guests load, in this order, with what each depends on before it.
 GUEST_MODULES = (
     "qemu_fw_cfg",
+    "nvme",
+    "crc32c_generic",
+    "ext4",
     "nd_e820",
     "nd_pmem",
     "device_dax",
@@ -185,6 +188,12 @@ def _install(key: str, release: str, image: list[Path], debug: Path, root: Path)
                 "*/kernel/mm/*",
                 "*/kernel/lib/*",
                 "*/kernel/crypto/*",
+                # Built in in the cloud flavours.
+                "*/kernel/block/*",
+                "*/kernel/drivers/nvme/*",
+                "*/kernel/fs/ext4/*",
+                "*/kernel/fs/jbd2/*",
+                "*/kernel/fs/mbcache*",
             ],
         )
     vmlinuz = _find(raw, "boot/vmlinuz-*") or _find(raw, "**/lib/modules/*/vmlinuz*")

@@ -157,7 +157,7 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
             if content:
                 target.write_bytes(content.read())
     events = _events(work / "truth" / "run" / "events")
-    scene = Scene(events, machine.console_text(), work / "truth")
+    scene = Scene(events, machine.console_text(), work / "truth", kernel.release)
     meta = {
         "kernel": kernel.key,
         "release": kernel.release,

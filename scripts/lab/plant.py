@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Faults planted in ELF vmcores: bytes at physical addresses, in a private copy, with undo.
 
-    core = plant.private_copy(dump.vmcore, tmp_path)
-    with core.planted():
-        core.write_u32(phys_of_refcount, 2)
-        ... audit core.path ...
+core = plant.private_copy(dump.vmcore, tmp_path)
+with core.planted():
+    core.write_u32(phys_of_refcount, 2)
+    ... audit core.path ...
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import time
@@ -94,19 +95,21 @@ class Machine:
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
+        self._open = contextlib.ExitStack()
+        self._open.callback(self.kill)
         try:
-            self.qmp = Qmp(self.work / "qmp.sock")
-            self._host = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.qmp = self._open.enter_context(contextlib.closing(Qmp(self.work / "qmp.sock")))
+            self._host = self._open.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             self._host.connect(str(self.work / "host.sock"))
             self._host.settimeout(1)
         except (OSError, LabError):
-            self.kill()
+            self._open.close()
             raise LabError("QEMU did not start: " + self._log_tail()) from None
         self._pending = b""
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self._open.close()
 
     def kill(self) -> None:
         """End QEMU, at once."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -24,6 +25,7 @@ class Qmp:
                 break
             except OSError:
                 if time.monotonic() > until:
+                    self._socket.close()
                     raise LabError("QEMU does not answer") from None
                 time.sleep(0.05)
         self._socket.settimeout(600)
@@ -59,5 +61,7 @@ class Qmp:
 
     def close(self) -> None:
         """Close the connection; the machine goes on."""
-        self._file.close()
+        # What could not be sent any more is no loss.
+        with contextlib.suppress(OSError):
+            self._file.close()
         self._socket.close()

@@ -18,7 +18,9 @@ ulimit -l unlimited
 
 . /pieces.sh
 
-load qemu_fw_cfg
+for module in qemu_fw_cfg nvme crc32c_generic; do
+	load $module
+done
 guest host begin >/dev/null
 
 while read -r line; do

@@ -189,6 +189,7 @@ ext4() {
 	truncate -s "$1M" /tmp/disk
 	losetup /dev/loop0 /tmp/disk || return 1
 	mke2fs -b 4096 /dev/loop0 >/dev/null 2>&1 || return 1
+	load ext4 || return 1
 	mkdir -p /mnt/ext4
 	mount -t ext4 /dev/loop0 /mnt/ext4
 }
@@ -229,6 +230,7 @@ no_namespace() {
 # ext4_dax DEVICE: mounted on /mnt/dax.
 ext4_dax() {
 	mke2fs -b 4096 $1 >/dev/null 2>&1
+	load ext4 || return 1
 	mkdir -p /mnt/dax
 	mount -t ext4 -o dax $1 /mnt/dax || return 1
 	truncate -s 16M /mnt/dax/file
@@ -252,6 +254,13 @@ corrupt_free() {
 	free=$(guest freed 8)
 	corrupt $free
 	[ "$1" = back ] && unpoison $free
+	return 0
+}
+
+# corrupt_free_thp: a page in the middle of what was a THP and is free now.
+corrupt_free_thp() {
+	free=$(guest freed 8 thp)
+	corrupt $free
 	return 0
 }
 

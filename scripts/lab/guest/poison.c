@@ -101,15 +101,37 @@ static int run_poison(int argc, char **argv)
 	_exit(0);
 }
 
-/* freed MIB: prints the pfn of a page that was mapped and is free again (most likely). */
+/* freed MIB [thp]: prints the pfn of a page that was mapped and is free again (most likely). */
 static int run_freed(int argc, char **argv)
 {
 	size_t size = (argc > 1 ? strtoul(argv[1], NULL, 0) : 8) * MIB;
 	char *p = map_anon(size);
 
-	madvise(p, size, MADV_NOHUGEPAGE);
+	madvise(p, size, argc > 2 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	touch(p, size);
-	printf("%lu\n", pfn_of(p + size / 2));
+	printf("%lu\n", pfn_of(p + size / 2 + 77 * PAGE_SIZE));
+	return 0;
+}
+
+/* thps PERCENT: take so much of what is free as THPs, once, and give it back. */
+static int run_thps(int argc, char **argv)
+{
+	size_t size = 0, huge = 0, kib, i;
+	FILE *f = fopen("/proc/meminfo", "r");
+	char line[128], *p;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemFree: %zu", &kib) == 1)
+			size = kib * 1024 / 100 *
+			       (argc > 1 ? atoi(argv[1]) : 80);
+	size &= ~(HUGE_SIZE - 1);
+	p = map_anon(size);
+	madvise(p, size, MADV_HUGEPAGE);
+	for (i = 0; i < size; i += HUGE_SIZE) {
+		p[i] = 0;
+		huge += pfn_of(p + i) % 512 == 0;
+	}
+	event("thps wanted=%zu got=%zu", size / HUGE_SIZE, huge);
 	return 0;
 }
 
@@ -178,8 +200,7 @@ static int run_kernel_poison(int argc, char **argv)
 }
 
 const struct command poison_commands[] = {
-	{ "poison", run_poison },
-	{ "freed", run_freed },
-	{ "kernel_poison", run_kernel_poison },
+	{ "poison", run_poison }, { "freed", run_freed },
+	{ "thps", run_thps },	  { "kernel_poison", run_kernel_poison },
 	{ NULL, NULL },
 };
