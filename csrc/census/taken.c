@@ -4,8 +4,10 @@
  * private list of compaction or of a range allocation (struct compact_control,
  * on a task's stack), on a zone's deferred lists, or not yet accepted.
  */
+#include "base/map.h"
 #include "census/handled.h"
 #include "census/orphans.h"
+#include "kernel/list.h"
 
 /* A private list is no longer than what one pass of compaction takes. */
 #define MAX_LIST PA_BIT(20)
@@ -13,6 +15,8 @@
 struct taken {
 	struct pa_census *census;
 	struct pa_memmap *memmap;
+	/* Links of pages met before: their list has been seen to its end. */
+	struct pa_map met;
 };
 
 /* Marks a free block whose first page is @pfn as somebody's. */
@@ -72,6 +76,9 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 	for (uint64_t i = 0; i < MAX_LIST; i++) {
 		uint64_t next, back;
 
+		if (node_pfn(taken, node) != PA_NO_PFN &&
+		    !pa_map_set(&taken->met, node, 0))
+			return &pa_error_no_memory;
 		err = pa_memory_read_u64(taken->memmap->memory, node, &next);
 		if (err)
 			return err;
@@ -88,6 +95,9 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 			*ret = heads == 1 && i;
 			return NULL;
 		}
+		/* It goes on as it did for that page, which nobody had. */
+		if (pa_map_has(&taken->met, next))
+			return NULL;
 		node = next;
 	}
 	return NULL;
@@ -167,8 +177,11 @@ static struct pa_error *claim_trylock(struct taken *taken,
 		uint64_t pfn;
 		const uint8_t *page;
 
-		if (!pa_page_to_pfn(kernel, node - link, &pfn))
+		if (!pa_page_to_pfn(kernel, node - link, &pfn) ||
+		    pa_map_has(&taken->met, node))
 			return NULL;
+		if (!pa_map_set(&taken->met, node, 0))
+			return &pa_error_no_memory;
 		err = pa_memmap_page(taken->memmap, pfn, 1, &page);
 		if (err)
 			return err;
@@ -178,26 +191,28 @@ static struct pa_error *claim_trylock(struct taken *taken,
 	return err;
 }
 
+static bool visit_unaccepted(void *arg, uint64_t node)
+{
+	struct taken *taken = arg;
+	uint64_t pfn = node_pfn(taken, node);
+
+	if (pfn == PA_NO_PFN)
+		return false;
+	claim(taken, pfn, taken->census->kernel->page_format.max_buddy_order);
+	return true;
+}
+
 /* Blocks of the largest order that were never touched (accept_memory()). */
 static struct pa_error *claim_unaccepted(struct taken *taken,
 					 const struct pa_zone *zone)
 {
 	const struct pa_kernel *kernel = taken->census->kernel;
-	uint64_t head = zone->address +
-			PA_OFFSETOF(kernel->layout, zone, unaccepted_pages);
-	uint64_t node;
-	struct pa_error *err =
-		pa_memory_read_u64(taken->memmap->memory, head, &node);
+	struct pa_list_result result;
 
-	for (uint64_t i = 0; !err && node != head && i < MAX_LIST; i++) {
-		uint64_t pfn = node_pfn(taken, node);
-
-		if (pfn == PA_NO_PFN)
-			return NULL;
-		claim(taken, pfn, kernel->page_format.max_buddy_order);
-		err = pa_memory_read_u64(taken->memmap->memory, node, &node);
-	}
-	return err;
+	return pa_list_walk(taken->memmap->memory,
+			    zone->address + PA_OFFSETOF(kernel->layout, zone,
+							unaccepted_pages),
+			    MAX_LIST, visit_unaccepted, taken, &result);
 }
 
 static struct pa_error *claim_zones(struct taken *taken)
@@ -243,5 +258,6 @@ struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job)
 	if (!err)
 		err = pa_orphans_visit(census, visit_orphans, &taken);
 	pa_memmap_destroy(taken.memmap);
+	pa_map_deinit(&taken.met);
 	return err;
 }
