@@ -123,3 +123,10 @@ void pa_text_copy(struct pa_text text, char *buffer, size_t size)
 	memcpy(buffer, text.at, length);
 	buffer[length] = '\0';
 }
+
+void pa_text_make_printable(char *string)
+{
+	for (; *string; string++)
+		if (*string < ' ' || *string > '~')
+			*string = '?';
+}

@@ -50,4 +50,10 @@ bool pa_text_line(struct pa_text *text, struct pa_text *ret);
 /* A C string of at most @size - 1 characters of it. */
 void pa_text_copy(struct pa_text text, char *buffer, size_t size);
 
+/*
+ * Makes a C string from a dump fit for a report: printable ASCII, with "?" for
+ * everything else.
+ */
+void pa_text_make_printable(char *string);
+
 #endif

@@ -5,12 +5,19 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "types/layout.h"
 
 /* HUGE_MAX_HSTATE is 2 on x86_64, 5 on powerpc. */
 #define MAX_HSTATES 16
 #define MAX_HSTATE_BYTES PA_BIT(20)
 #define MAX_NODES 4096
+
+/* An unsigned int for each node. */
+static bool are_counts(const struct pa_member *m, uint32_t nr_nodes)
+{
+	return m->length == nr_nodes && m->element_size == sizeof(uint32_t);
+}
 
 static bool is_usable(const struct pa_layout *layout)
 {
@@ -40,10 +47,11 @@ static bool is_usable(const struct pa_layout *layout)
 		if (!m->known || m->offset > size || m->size > size - m->offset)
 			return false;
 	}
-	return PA_M(layout, hstate, nr_huge_pages_node)->length == nr_nodes &&
-	       PA_M(layout, hstate, free_huge_pages_node)->length == nr_nodes &&
-	       PA_M(layout, hstate, surplus_huge_pages_node)->length ==
-		       nr_nodes;
+	return are_counts(PA_M(layout, hstate, nr_huge_pages_node), nr_nodes) &&
+	       are_counts(PA_M(layout, hstate, free_huge_pages_node),
+			  nr_nodes) &&
+	       are_counts(PA_M(layout, hstate, surplus_huge_pages_node),
+			  nr_nodes);
 }
 
 static void load_counts(const struct pa_member *m, const uint8_t *bytes,
@@ -78,9 +86,7 @@ static struct pa_error *read_hstate(struct pa_memory *memory,
 		address + PA_OFFSETOF(layout, hstate, hugepage_freelists);
 	memcpy(h.name, bytes + name->offset,
 	       pa_min(name->size, sizeof(h.name) - 1));
-	for (char *c = h.name; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
+	pa_text_make_printable(h.name);
 	h.nr_node = calloc(nr_nodes, 3 * sizeof(*h.nr_node));
 	if (!h.nr_node)
 		return &pa_error_no_memory;

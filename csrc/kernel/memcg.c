@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "kernel/list.h"
 #include "types/layout.h"
 
@@ -262,10 +263,7 @@ void pa_memcg_path(struct pa_memory *memory, const struct pa_layout *layout,
 
 		size_t length = strlen(name);
 
-		/* A report is plain ASCII, whatever the dump holds. */
-		for (size_t i = 0; i < length; i++)
-			if (name[i] < ' ' || name[i] > '~')
-				name[i] = '?';
+		pa_text_make_printable(name);
 		if (length + 1 > at)
 			break;
 		at -= length;

@@ -106,6 +106,14 @@ static void test_copy(void)
 	CHECK(!strcmp(buffer, ""));
 }
 
+static void test_printable(void)
+{
+	char string[] = "kworker/0:1\033[2J\n\xff~ x";
+
+	pa_text_make_printable(string);
+	CHECK(!strcmp(string, "kworker/0:1?[2J??~ x"));
+}
+
 int main(void)
 {
 	test_skip();
@@ -113,5 +121,6 @@ int main(void)
 	test_numbers();
 	test_lines();
 	test_copy();
+	test_printable();
 	return CHECK_DONE();
 }
