@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "kernel/zone.h"
 #include "source/vmcoreinfo.h"
 
 const char *const pa_page_type_names[PA_NR_PAGE_TYPES] = {
@@ -106,7 +107,8 @@ static struct pa_error *init_links(const struct pa_layout *layout,
 	if (pa_vmcoreinfo_number(vmcoreinfo, "LENGTH(node_data)", &nr_nodes))
 		while (nr_nodes > 1 && PA_BIT(node_bits) < (uint64_t)nr_nodes)
 			node_bits++;
-	if (!nr_zones || nr_zones > 8 || node_bits > 16)
+	/* ZONE_NORMAL and ZONE_MOVABLE are on every kernel. */
+	if (nr_zones < 2 || nr_zones > 8 || node_bits > 16)
 		return pa_error_create(PA_ERROR_MISSING,
 				       "%" PRIu32 " zones and %u node bits: "
 				       "wrong type information",
@@ -151,8 +153,6 @@ static void init_lru_gen(const struct pa_layout *layout,
 		PA_MEMBER_lru_gen_struct__lists,
 	};
 	const unsigned int pid_bits = 8;
-	/* Not 0: init_links() saw to that. */
-	const uint32_t nr_zones = PA_M(layout, pglist_data, node_zones)->length;
 	unsigned int cpupid = 0, width;
 	uint32_t nr_gens = 0;
 
@@ -161,7 +161,7 @@ static void init_lru_gen(const struct pa_layout *layout,
 		if (layout->members[lists[i]].known)
 			/* [MAX_NR_GENS][ANON_AND_FILE][MAX_NR_ZONES] */
 			nr_gens = layout->members[lists[i]].size / 16 / 2 /
-				  nr_zones;
+				  f->nr_zones;
 	if (!nr_gens)
 		return;
 	width = bits_for((uint64_t)nr_gens + 1);
@@ -249,7 +249,7 @@ static void init_folio(const struct pa_layout *layout, struct pa_page_format *f)
 
 	uint32_t areas = PA_M(layout, zone, free_area)->length;
 
-	f->max_buddy_order = areas ? areas - 1 : 10;
+	f->max_buddy_order = areas && areas <= PA_MAX_ORDERS ? areas - 1 : 10;
 	f->hpg_vmemmap_optimized =
 		hpg_bit(&layout->enumerators[PA_ENUM_HPG_vmemmap_optimized]);
 	f->hpg_raw_hwp_unreliable =
@@ -257,6 +257,26 @@ static void init_folio(const struct pa_layout *layout, struct pa_page_format *f)
 	f->hpg_freed = hpg_bit(&layout->enumerators[PA_ENUM_HPG_freed]);
 	f->fake_heads = f->hpg_vmemmap_optimized >= 0 &&
 			f->tail_form == PA_TAIL_POINTER;
+}
+
+/* The hot loops load without looking. */
+static bool members_fit(const struct pa_page_format *f)
+{
+	/* A folio's are in its first two struct pages. */
+	const uint64_t folio_size = 2 * (uint64_t)f->size;
+	const uint64_t words[] = { f->flags,	 f->compound, f->mapping,
+				   f->index,	 f->private_, f->pgmap,
+				   f->lru + 8ull };
+	const uint64_t halves[] = { f->type, f->refcount };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (words[i] + 8 > f->size)
+			return false;
+	for (size_t i = 0; i < sizeof(halves) / sizeof(halves[0]); i++)
+		if (halves[i] + 4 > f->size)
+			return false;
+	return f->order < folio_size && f->dtor < folio_size &&
+	       (uint64_t)f->nr_pages + 4 <= folio_size;
 }
 
 struct pa_error *pa_page_format_init(const struct pa_layout *layout,
@@ -282,6 +302,9 @@ struct pa_error *pa_page_format_init(const struct pa_layout *layout,
 		f.index = PA_OFFSETOF(layout, page, index);
 	else
 		f.index = PA_OFFSETOF(layout, page, __folio_index);
+	f.pgmap = PA_HAS(layout, page, pgmap) ?
+			  PA_OFFSETOF(layout, page, pgmap) :
+			  PA_OFFSETOF(layout, folio, pgmap);
 	if (PA_HAS(layout, page, compound_info)) {
 		f.compound = PA_OFFSETOF(layout, page, compound_info);
 		/* compound_info_has_mask(): HVO built in, size a power of 2. */
@@ -304,10 +327,7 @@ struct pa_error *pa_page_format_init(const struct pa_layout *layout,
 	init_lru_gen(layout, &f);
 	init_types(layout, &f);
 	init_folio(layout, &f);
-	/* The hot loops load without looking. */
-	if (pa_max(pa_max(f.flags, f.compound), pa_max(f.private_, f.lru)) + 8 >
-		    f.size ||
-	    pa_max(f.type, f.refcount) + 4 > f.size || f.mapping + 8 > f.size)
+	if (!members_fit(&f))
 		return pa_error_create(PA_ERROR_MISSING,
 				       "struct page's members lie outside of "
 				       "it: wrong type information");

@@ -63,6 +63,7 @@ enum pa_tail_form {
 struct pa_page_format {
 	uint32_t size;
 	uint32_t flags, compound, mapping, index, private_, type, refcount, lru;
+	uint32_t pgmap;
 	enum pa_tail_form tail_form;
 	struct pa_page_flags flag;
 
