@@ -77,7 +77,8 @@ void pa_finding_count(struct pa_finding *finding, const char *key,
 		return;
 	pa_array_for_each(item, &finding->evidence)
 		if (!strcmp(item->key, key)) {
-			item->number += value;
+			item->number = (int64_t)((uint64_t)item->number +
+						 (uint64_t)value);
 			return;
 		}
 	pa_finding_number(finding, key, value);

@@ -19,7 +19,8 @@ static struct pa_finding *report(struct pa_check_context *c,
 	pa_finding_text(f, "counter", "%s", what);
 	pa_finding_number(f, "stored", stored);
 	pa_finding_number(f, "recounted", counted);
-	pa_finding_number(f, "difference", stored - counted);
+	pa_finding_number(f, "difference",
+			  (int64_t)((uint64_t)stored - (uint64_t)counted));
 	pa_finding_hex(f, "zone", zone->address);
 	return f;
 }
@@ -35,7 +36,8 @@ static uint64_t lost_pages(struct pa_check_context *c,
 
 		if ((f->check == PA_CHECK_LOST_FREE_PAGES ||
 		     f->check == PA_CHECK_HWPOISON_NEIGHBOUR_LEAK) &&
-		    f->pfn != PA_NO_PFN && pa_zone_spans(zone, f->pfn))
+		    f->severity > PA_INFO && f->pfn != PA_NO_PFN &&
+		    pa_zone_spans(zone, f->pfn))
 			lost += f->pfn_end - f->pfn;
 	}
 	return lost;
@@ -66,14 +68,14 @@ static void check_free(struct pa_check_context *c, const struct pa_zone *zone,
 		report(c, zone, what, (int64_t)zone->nr_free[order],
 		       (int64_t)blocks);
 	}
-	if (!PA_HAS_ENUM(c->kernel->layout, NR_FREE_PAGES))
+
+	int64_t stored, drift;
+
+	if (!zone->stats_exact ||
+	    !pa_zone_free_pages(c->kernel->layout, zone, &stored))
 		return;
-
-	int64_t stored = zone->stats[PA_ENUM(c->kernel->layout, NR_FREE_PAGES) %
-				     PA_MAX_ZONE_STATS];
-	int64_t drift = stored - (int64_t)free_pages;
-
-	if (!drift || !zone->stats_exact)
+	drift = (int64_t)((uint64_t)stored - free_pages);
+	if (!drift)
 		return;
 	/* A block dropped at allocation stays counted as free (v5.10). */
 	if (drift > 0 && (uint64_t)drift == lost_pages(c, zone)) {

@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "source/vmcoreinfo.h"
 
 #define MAX_NODES 1024
+/* HUGETLB_PAGE_ORDER of x86_64, or MAX_PAGE_ORDER if that is less: never. */
+#define PAGEBLOCK_ORDER 9
 /* A hostile length must not make us allocate without end. */
 #define MAX_STRUCT_BYTES PA_BIT(24)
 
@@ -33,8 +36,9 @@ static struct pa_error *add_deltas(struct pa_memory *memory, uint64_t address,
 	}
 	if (err)
 		return err;
+	/* May be any numbers: sums wrap. */
 	for (uint32_t i = 0; i < n; i++)
-		stats[i] += diff[i];
+		stats[i] = (int64_t)((uint64_t)stats[i] + (uint64_t)diff[i]);
 	return NULL;
 }
 
@@ -128,6 +132,7 @@ read_zone(struct pa_memory *memory, const struct pa_layout *layout,
 		err = NULL;
 		zone->name[0] = '\0';
 	}
+	pa_text_make_printable(zone->name);
 	return err;
 }
 
@@ -139,10 +144,6 @@ static struct pa_error *read_node(struct pa_memory *memory,
 {
 	uint64_t size = PA_SIZEOF(layout, pglist_data);
 	const struct pa_member *nodes = PA_M(layout, pglist_data, node_zones);
-
-	if (!size || size > MAX_STRUCT_BYTES || !nodes->length)
-		return pa_error_create(PA_ERROR_MISSING,
-				       "struct pglist_data is not usable");
 
 	pa_auto_free uint8_t *bytes = malloc(size);
 
@@ -185,6 +186,43 @@ static struct pa_error *read_node(struct pa_memory *memory,
 		    !pa_array_append(&zones->list, zone))
 			return &pa_error_no_memory;
 	}
+	return NULL;
+}
+
+static bool is_array_of(const struct pa_member *member, uint64_t size)
+{
+	return !member->known || member->element_size == size;
+}
+
+/*
+ * Members lie inside of their own types, which the layout sees to; that what
+ * they are arrays of is that large is up to us.
+ */
+static struct pa_error *check_layout(const struct pa_layout *layout)
+{
+	const struct pa_member *nodes = PA_M(layout, pglist_data, node_zones);
+	const struct pa_member *areas = PA_M(layout, zone, free_area);
+	const struct pa_member *lists = PA_M(layout, free_area, free_list);
+
+	if (!PA_SIZEOF(layout, pglist_data) ||
+	    PA_SIZEOF(layout, pglist_data) > MAX_STRUCT_BYTES ||
+	    !nodes->length || !is_array_of(nodes, PA_SIZEOF(layout, zone)) ||
+	    !is_array_of(PA_M(layout, pglist_data, vm_stat), 8))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "struct pglist_data is not usable");
+	if (!is_array_of(PA_M(layout, zone, vm_stat), 8) ||
+	    !is_array_of(PA_M(layout, zone, compact_cached_migrate_pfn), 8) ||
+	    (PA_HAS(layout, zone, lock) &&
+	     PA_M(layout, zone, lock)->size < sizeof(uint32_t)))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "struct zone is not usable");
+	/* Pageblocks of PAGEBLOCK_ORDER pages are no larger than MAX_ORDER. */
+	if (areas->length <= PAGEBLOCK_ORDER || areas->length > PA_MAX_ORDERS ||
+	    !is_array_of(areas, PA_SIZEOF(layout, free_area)) ||
+	    PA_M(layout, free_area, nr_free)->size != 8 || !lists->length ||
+	    lists->length > PA_MAX_MIGRATE_TYPES)
+		return pa_error_create(PA_ERROR_MISSING,
+				       "struct free_area is not usable");
 	return NULL;
 }
 
@@ -243,18 +281,13 @@ struct pa_error *pa_zones_init(struct pa_memory *memory,
 		.migrate_isolate = -1,
 		.pageblock_isolate_bit = -1,
 		.pageblock_bits = 4,
-		/* HUGETLB_PAGE_ORDER or MAX_PAGE_ORDER if that is less. */
-		.pageblock_order = 9,
+		.pageblock_order = PAGEBLOCK_ORDER,
 	};
 	int64_t nr_nodes = MAX_NODES;
+	struct pa_error *err = check_layout(layout);
 
-	if (!zones.nr_orders || zones.nr_orders > PA_MAX_ORDERS ||
-	    !zones.nr_migrate_types ||
-	    zones.nr_migrate_types > PA_MAX_MIGRATE_TYPES)
-		return pa_error_create(PA_ERROR_MISSING,
-				       "struct free_area is not usable");
-	if (zones.pageblock_order >= zones.nr_orders)
-		zones.pageblock_order = zones.nr_orders - 1;
+	if (err)
+		return err;
 	if (PA_HAS_ENUM(layout, MIGRATE_ISOLATE))
 		zones.migrate_isolate = (int)PA_ENUM(layout, MIGRATE_ISOLATE);
 	if (PA_HAS_ENUM(layout, PB_migrate_isolate)) {
@@ -264,10 +297,8 @@ struct pa_error *pa_zones_init(struct pa_memory *memory,
 	}
 	pa_vmcoreinfo_number(vmcoreinfo, "LENGTH(node_data)", &nr_nodes);
 
-	struct pa_error *err =
-		read_nodes(memory, layout, cpus, &zones,
-			   nr_nodes > 0 ? (uint64_t)nr_nodes : MAX_NODES);
-
+	err = read_nodes(memory, layout, cpus, &zones,
+			 nr_nodes > 0 ? (uint64_t)nr_nodes : MAX_NODES);
 	if (!err && !zones.list.length)
 		err = pa_error_create(PA_ERROR_CORRUPT, "no zone has memory");
 	if (err) {
@@ -302,6 +333,18 @@ bool pa_zones_span(const struct pa_zones *zones, uint64_t pfn)
 		if (pa_zone_spans(&zones->list.items[i], pfn))
 			return true;
 	return false;
+}
+
+bool pa_zone_free_pages(const struct pa_layout *layout,
+			const struct pa_zone *zone, int64_t *ret)
+{
+	int64_t item = PA_ENUM(layout, NR_FREE_PAGES);
+
+	if (!PA_HAS_ENUM(layout, NR_FREE_PAGES) || item < 0 ||
+	    item >= PA_MAX_ZONE_STATS)
+		return false;
+	*ret = zone->stats[item];
+	return true;
 }
 
 uint64_t pa_zone_free_list(const struct pa_layout *layout,

@@ -88,6 +88,10 @@ static inline bool pa_zone_spans(const struct pa_zone *zone, uint64_t pfn)
 /* Some zone spans @pfn. */
 bool pa_zones_span(const struct pa_zones *zones, uint64_t pfn);
 
+/* The zone's NR_FREE_PAGES; false if the kernel's types don't tell it. */
+bool pa_zone_free_pages(const struct pa_layout *layout,
+			const struct pa_zone *zone, int64_t *ret);
+
 /* Address of zone->free_area[order].free_list[type]. */
 uint64_t pa_zone_free_list(const struct pa_layout *layout,
 			   const struct pa_zone *zone, uint32_t order,

@@ -8,13 +8,12 @@ static PyObject *zone_list(const struct pa_kernel *kernel)
 {
 	PyObject *list = PyList_New(0);
 	const struct pa_zones *zones = &kernel->zones;
-	int free_item = PA_HAS_ENUM(kernel->layout, NR_FREE_PAGES) ?
-				(int)PA_ENUM(kernel->layout, NR_FREE_PAGES) :
-				0;
 
 	for (size_t i = 0; list && i < zones->list.length; i++) {
 		const struct pa_zone *zone = &zones->list.items[i];
+		int64_t free_pages = 0;
 
+		pa_zone_free_pages(kernel->layout, zone, &free_pages);
 		if (!pa_py_append(
 			    list,
 			    Py_BuildValue("{s:I,s:s,s:K,s:K,s:K,s:K,s:L,s:K}",
@@ -24,7 +23,7 @@ static PyObject *zone_list(const struct pa_kernel *kernel)
 					  ULL(zone->spanned), "present",
 					  ULL(zone->present), "managed",
 					  ULL(zone->managed), "free",
-					  (long long)zone->stats[free_item],
+					  (long long)free_pages,
 					  "nr_isolate_pageblock",
 					  ULL(zone->nr_isolate_pageblock))))
 			Py_CLEAR(list);
