@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 
-#include "base/cleanup.h"
 #include "kernel/xarray.h"
+
+#define MAX_BLOCK_BYTES 4096
 
 const char *const pa_block_state_names[PA_NR_BLOCK_STATES] = {
 	[PA_BLOCK_ONLINE] = "online",
@@ -79,15 +80,13 @@ static bool visit_block(void *arg, uint64_t first, uint64_t last,
 {
 	struct block_walk *walk = arg;
 	const struct pa_layout *layout = walk->layout;
-	uint8_t bytes[4096];
-	uint64_t size = PA_SIZEOF(layout, memory_block);
+	uint8_t bytes[MAX_BLOCK_BYTES];
 	struct pa_block block = { .id = first, .address = entry };
 
 	(void)last;
-	if (size > sizeof(bytes))
-		size = sizeof(bytes);
 
-	struct pa_error *err = pa_memory_read(walk->memory, entry, size, bytes);
+	struct pa_error *err = pa_memory_read(
+		walk->memory, entry, PA_SIZEOF(layout, memory_block), bytes);
 
 	if (!err)
 		err = read_vmemmap_pages(walk, bytes, &block);
@@ -133,6 +132,9 @@ struct pa_error *pa_blocks_init(struct pa_memory *memory,
 		return pa_error_create(PA_ERROR_MISSING,
 				       "the kernel has no memory blocks "
 				       "(CONFIG_MEMORY_HOTPLUG)");
+	if (PA_SIZEOF(layout, memory_block) > MAX_BLOCK_BYTES)
+		return pa_error_create(PA_ERROR_MISSING,
+				       "struct memory_block is not usable");
 
 	struct pa_error *err = pa_memory_read_u32(
 		memory, PA_SYM(layout, sections_per_block), &per_block);
@@ -164,8 +166,13 @@ void pa_blocks_deinit(struct pa_blocks *blocks)
 const struct pa_block *pa_block_find(const struct pa_blocks *blocks,
 				     uint64_t section_nr)
 {
-	uint64_t id = section_nr / blocks->sections_per_block;
 	size_t low = 0, high = blocks->list.length;
+
+	/* Blocks that could not be read have no size. */
+	if (!high)
+		return NULL;
+
+	uint64_t id = section_nr / blocks->sections_per_block;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;

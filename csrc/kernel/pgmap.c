@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "base/cleanup.h"
+#include "base/map.h"
 #include "kernel/xarray.h"
 
 const char *const pa_pgmap_type_names[PA_NR_PGMAP_TYPES] = {
@@ -16,10 +16,14 @@ const char *const pa_pgmap_type_names[PA_NR_PGMAP_TYPES] = {
 #define PGMAP_ALTMAP_VALID 1
 #define PERCPU_REF_DEAD 2
 
+#define MAX_PGMAP_BYTES 1024
+
 struct pgmap_walk {
 	struct pa_memory *memory;
 	const struct pa_layout *layout;
 	struct pa_pgmaps *pgmaps;
+	/* Indices in pgmaps->maps. */
+	struct pa_map by_address;
 	struct pa_error *err;
 };
 
@@ -99,20 +103,16 @@ static struct pa_error *read_map(struct pgmap_walk *walk, uint64_t address,
 {
 	const struct pa_layout *layout = walk->layout;
 	struct pa_pgmaps *pgmaps = walk->pgmaps;
-	uint64_t size = PA_SIZEOF(layout, dev_pagemap);
-	uint8_t bytes[1024];
+	uint8_t bytes[MAX_PGMAP_BYTES];
+	uint64_t index;
 
-	for (size_t i = 0; i < pgmaps->maps.length; i++)
-		if (pgmaps->maps.items[i].address == address) {
-			*index_ret = (uint32_t)i;
-			return NULL;
-		}
-	if (size > sizeof(bytes))
-		return pa_error_create(PA_ERROR_MISSING,
-				       "struct dev_pagemap is not usable");
+	if (pa_map_get(&walk->by_address, address, &index)) {
+		*index_ret = (uint32_t)index;
+		return NULL;
+	}
 
-	struct pa_error *err =
-		pa_memory_read(walk->memory, address, size, bytes);
+	struct pa_error *err = pa_memory_read(
+		walk->memory, address, PA_SIZEOF(layout, dev_pagemap), bytes);
 
 	if (err)
 		return err;
@@ -134,7 +134,8 @@ static struct pa_error *read_map(struct pgmap_walk *walk, uint64_t address,
 	err = read_dead(walk, bytes, &map);
 	if (err)
 		return err;
-	if (!pa_array_append(&pgmaps->maps, map))
+	if (!pa_map_set(&walk->by_address, address, pgmaps->maps.length) ||
+	    !pa_array_append(&pgmaps->maps, map))
 		return &pa_error_no_memory;
 	*index_ret = (uint32_t)(pgmaps->maps.length - 1);
 	return NULL;
@@ -204,6 +205,20 @@ static bool visit_range(void *arg, uint64_t first, uint64_t last,
 	return !err;
 }
 
+/* What is read of members of members lies in the pgmap, too. */
+static bool is_usable(const struct pa_layout *layout)
+{
+	const struct pa_member *altmap = PA_M(layout, dev_pagemap, altmap);
+	const struct pa_member *ref = PA_M(layout, dev_pagemap, ref);
+
+	return PA_SIZEOF(layout, dev_pagemap) <= MAX_PGMAP_BYTES &&
+	       altmap->size == PA_SIZEOF(layout, vmem_altmap) &&
+	       (!ref->known || ref->size == 8 ||
+		ref->size == PA_SIZEOF(layout, percpu_ref)) &&
+	       (!PA_HAS(layout, percpu_ref, percpu_count_ptr) ||
+		PA_M(layout, percpu_ref, percpu_count_ptr)->size == 8);
+}
+
 struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 				const struct pa_layout *layout,
 				struct pa_pgmaps *ret)
@@ -219,6 +234,9 @@ struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 		return pa_error_create(PA_ERROR_MISSING,
 				       "the kernel has no device memory maps "
 				       "(CONFIG_ZONE_DEVICE)");
+	if (!is_usable(layout))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "struct dev_pagemap is not usable");
 
 	struct pa_error *err = pa_xarray_walk(memory, layout,
 					      PA_SYM(layout, pgmap_array),
@@ -236,6 +254,7 @@ struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 			pgmaps.unreadable++;
 		}
 	}
+	pa_map_deinit(&walk.by_address);
 	if (err) {
 		pa_pgmaps_deinit(&pgmaps);
 		return err;

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/xarray.h"
 
-#include <stdlib.h>
-
-#include "base/cleanup.h"
-
 /* Slots of a node: XA_CHUNK_SIZE, 64 or (CONFIG_BASE_SMALL) 16. */
 #define MAX_SLOTS 64
-/* 64 bits of index in steps of 4 bits at least. */
-#define MAX_DEPTH 17
+#define MAX_NODE_BYTES 1024
+/* With 64 slots each these hold as many entries as there can be sections. */
+#define MAX_NODES (1u << 16)
 
 /* xa_is_internal() and its kinds. */
 #define INTERNAL_MASK 3
@@ -22,7 +19,9 @@ struct walk {
 	pa_xarray_visit_fn visit;
 	void *arg;
 	struct pa_xarray_result result;
+	/* log2 of the slots of a node. */
 	unsigned int chunk_shift;
+	unsigned int nr_nodes;
 	bool stopped;
 };
 
@@ -47,22 +46,45 @@ static void visit_entry(struct walk *walk, uint64_t first, uint64_t last,
 		walk->stopped = true;
 }
 
-static struct pa_error *walk_node(struct walk *walk, uint64_t entry,
-				  uint64_t base, unsigned int max_shift,
-				  unsigned int depth)
+/* Where a node lies: in that slot of that node, if it is not the topmost. */
+struct place {
+	uint64_t parent;
+	unsigned int parent_shift, offset;
+};
+
+/*
+ * A child has one chunk of bits less than its parent, and says whose it is in
+ * which slot: no cycles, and no node or index twice.
+ */
+static bool is_plausible(const struct walk *walk, const uint8_t *node,
+			 const struct place *place)
 {
 	const struct pa_layout *layout = walk->layout;
-	uint64_t size = PA_SIZEOF(layout, xa_node);
-	uint8_t bytes[1024];
-	uint64_t address = entry - INTERNAL;
+	uint64_t shift = PA_GET(layout, node, xa_node, shift);
 
-	if (size > sizeof(bytes) || depth > MAX_DEPTH) {
+	if (!place)
+		return shift < 64 && shift % walk->chunk_shift == 0;
+	return shift + walk->chunk_shift == place->parent_shift &&
+	       PA_GET(layout, node, xa_node, parent) == place->parent &&
+	       PA_GET(layout, node, xa_node, offset) == place->offset;
+}
+
+static struct pa_error *walk_node(struct walk *walk, uint64_t entry,
+				  uint64_t base, const struct place *place)
+{
+	const struct pa_layout *layout = walk->layout;
+	uint64_t address = entry - INTERNAL;
+	unsigned int nr_slots = 1u << walk->chunk_shift;
+	uint8_t bytes[MAX_NODE_BYTES];
+
+	if (walk->nr_nodes++ >= MAX_NODES) {
 		walk->result.corrupt++;
+		walk->stopped = true;
 		return NULL;
 	}
 
-	struct pa_error *err =
-		pa_memory_read(walk->memory, address, size, bytes);
+	struct pa_error *err = pa_memory_read(
+		walk->memory, address, PA_SIZEOF(layout, xa_node), bytes);
 
 	if (pa_error_is_target(err)) {
 		pa_error_destroy(err);
@@ -72,15 +94,13 @@ static struct pa_error *walk_node(struct walk *walk, uint64_t entry,
 	if (err)
 		return err;
 
-	uint64_t shift = PA_GET(layout, bytes, xa_node, shift);
-	unsigned int nr_slots = PA_M(layout, xa_node, slots)->length;
-
-	/* A child lies strictly below its parent: no cycles. */
-	if (shift >= max_shift || nr_slots > MAX_SLOTS) {
+	if (!is_plausible(walk, bytes, place)) {
 		walk->result.corrupt++;
 		return NULL;
 	}
 
+	unsigned int shift =
+		(unsigned int)PA_GET(layout, bytes, xa_node, shift);
 	const uint8_t *slots = bytes + PA_OFFSETOF(layout, xa_node, slots);
 
 	for (unsigned int i = 0; !err && !walk->stopped && i < nr_slots; i++) {
@@ -91,8 +111,9 @@ static struct pa_error *walk_node(struct walk *walk, uint64_t entry,
 		if (!slot || is_sibling(slot))
 			continue;
 		if (is_node(slot)) {
-			err = walk_node(walk, slot, first, (unsigned int)shift,
-					depth + 1);
+			const struct place child = { address, shift, i };
+
+			err = walk_node(walk, slot, first, &child);
 			continue;
 		}
 		/* A multi-index entry owns the siblings that follow it. */
@@ -106,6 +127,19 @@ static struct pa_error *walk_node(struct walk *walk, uint64_t entry,
 	return err;
 }
 
+static bool init_slots(struct walk *walk)
+{
+	const struct pa_member *slots = PA_M(walk->layout, xa_node, slots);
+
+	if (PA_SIZEOF(walk->layout, xa_node) > MAX_NODE_BYTES ||
+	    slots->element_size != 8)
+		return false;
+	while (1u << walk->chunk_shift < slots->length &&
+	       1u << walk->chunk_shift < MAX_SLOTS)
+		walk->chunk_shift++;
+	return walk->chunk_shift && slots->length == 1u << walk->chunk_shift;
+}
+
 struct pa_error *pa_xarray_walk(struct pa_memory *memory,
 				const struct pa_layout *layout, uint64_t xarray,
 				pa_xarray_visit_fn visit, void *arg,
@@ -115,6 +149,11 @@ struct pa_error *pa_xarray_walk(struct pa_memory *memory,
 		.memory = memory, .layout = layout, .visit = visit, .arg = arg
 	};
 	uint64_t head;
+
+	if (!init_slots(&walk))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "struct xa_node is not usable");
+
 	struct pa_error *err = pa_memory_read_u64(
 		memory, xarray + PA_OFFSETOF(layout, xarray, xa_head), &head);
 
@@ -127,7 +166,7 @@ struct pa_error *pa_xarray_walk(struct pa_memory *memory,
 	if (err)
 		return err;
 	if (is_node(head))
-		err = walk_node(&walk, head, 0, 64, 0);
+		err = walk_node(&walk, head, 0, NULL);
 	else
 		visit_entry(&walk, 0, 0, head);
 	if (!err)
