@@ -68,6 +68,12 @@ static struct pa_error *x86_64_setup(const char *vmcoreinfo,
 				 &number) &&
 	    number >= 36 && number <= 52)
 		space.max_physmem_bits = (unsigned int)number;
+	if (space.section_size_bits > space.max_physmem_bits)
+		return pa_error_create(
+			PA_ERROR_CORRUPT,
+			"VMCOREINFO says that sections of memory "
+			"have 2^%u bytes and addresses %u bits",
+			space.section_size_bits, space.max_physmem_bits);
 	/* AMD memory encryption: the C bit is in entries, not in addresses. */
 	if (pa_vmcoreinfo_number(vmcoreinfo, "NUMBER(sme_mask)", &number))
 		space.entry_phys_mask &= ~(uint64_t)number;

@@ -70,7 +70,8 @@ static struct pa_error *translate(struct pa_memmap *memmap, uint64_t va,
 			    at.phys != memmap->phys + (memmap->va_end - va))) {
 			break;
 		}
-		memmap->va_end += at.length;
+		memmap->va_end +=
+			pa_min(at.length, UINT64_MAX - memmap->va_end);
 	} while (memmap->va_end < end);
 	return NULL;
 }
@@ -109,6 +110,15 @@ struct pa_error *pa_memmap_run(struct pa_memmap *memmap, uint64_t pfn,
 
 	uint64_t end = va + nr * size;
 
+	/* vmemmap_base can't be right: struct pages beyond all addresses. */
+	if (end < va) {
+		*ret = (struct pa_memmap_run){
+			.presence = PA_UNREADABLE,
+			.pfn = pfn,
+			.nr = nr,
+		};
+		return NULL;
+	}
 	if (va < memmap->va || va >= memmap->va_end) {
 		struct pa_error *err = translate(memmap, va, end);
 
