@@ -253,7 +253,8 @@ static struct pa_error *check_node_stats(struct pa_check_context *c)
 	return NULL;
 }
 
-static void check_total(struct pa_check_context *c, uint64_t total,
+/* True if it is too low. */
+static bool check_total(struct pa_check_context *c, uint64_t total,
 			const struct poison_count *count)
 {
 	struct pa_finding *f = NULL;
@@ -274,11 +275,12 @@ static void check_total(struct pa_check_context *c, uint64_t total,
 			"pages, of device memory, or was never flagged",
 			total, count->flagged + count->hugetlb + count->device);
 	if (!f)
-		return;
+		return false;
 	pa_finding_number(f, "num_poisoned_pages", (int64_t)total);
 	pa_finding_number(f, "flagged", (int64_t)count->flagged);
 	pa_finding_number(f, "flagged_hugetlb", (int64_t)count->hugetlb);
 	pa_finding_number(f, "flagged_device", (int64_t)count->device);
+	return count->flagged > total;
 }
 
 struct pa_error *pa_check_hwpoison_accounting(struct pa_check_context *c,
@@ -304,11 +306,13 @@ struct pa_error *pa_check_hwpoison_accounting(struct pa_check_context *c,
 
 	if (err)
 		return err;
-	check_total(c, total, &count);
+
+	bool too_low = check_total(c, total, &count);
+
 	if (!kernel->parts[PA_PART_BLOCKS] && kernel->blocks.has_nr_hwpoison) {
 		uint64_t blocks = check_blocks(c);
 
-		if (blocks > total) {
+		if (blocks > total && !too_low) {
 			struct pa_finding *f = pa_finding_add(
 				c->findings, PA_CHECK_HWPOISON_ACCOUNTING,
 				PA_BUG, PA_NO_PFN, PA_NO_PFN,

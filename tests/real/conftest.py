@@ -21,10 +21,13 @@ def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSite]:
     directory = tmp_path_factory.mktemp("sites")
 
     @functools.cache
-    def open_site(kernel: str, recipe: str = "full") -> Site:
+    def open_once(kernel: str, recipe: str) -> Site:
         private = directory / f"{kernel}-{recipe}"
         private.mkdir()
         return Site(make.dump(kernel, recipe), private)
+
+    def open_site(kernel: str, recipe: str = "full") -> Site:
+        return open_once(kernel, recipe)
 
     yield open_site
     # Gigabytes: pytest would keep those of the last runs.
