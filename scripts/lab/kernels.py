@@ -50,6 +50,7 @@ GUEST_MODULES = (
     "lzo",
     "zstd",
     "loop",
+    "virtio_pci",
     "virtio_mem",
     "virtio_balloon",
 )
@@ -87,6 +88,11 @@ class Kernel:
         """Whether the kernel was built with CONFIG_<option>, as y or m."""
         text = (self.root / "config").read_text()
         return re.search(rf"^CONFIG_{option}=[ym]$", text, re.M) is not None
+
+    def has_driver(self, option: str, module: str) -> bool:
+        """Whether a driver is built in or among the guest's modules."""
+        built_in = f"CONFIG_{option}=y\n" in (self.root / "config").read_text()
+        return built_in or (self.modules / f"{module}.ko").exists()
 
     def module_order(self, name: str) -> list[str]:
         """A module and what it needs, in the order of loading (nothing where it is built in)."""

@@ -222,6 +222,13 @@ def _serve(machine: Machine, note_time: Any) -> dict[str, str]:
         elif word == "dimm_gone":
             machine.drop_dimm(rest)
             machine.say("ok")
+        elif word == "qmp":
+            # A command of QEMU's whose arguments are numbers or words: NAME KEY=VALUE ...
+            name, *pairs = rest.split()
+            arguments = dict(pair.split("=", 1) for pair in pairs)
+            numbers = {k: int(v) if v.isdigit() else v for k, v in arguments.items()}
+            machine.qmp.command(name, **numbers)
+            machine.say("ok")
         elif word == "ready":
             note_time("ready")
             return dict(part.split("=", 1) for part in rest.split())

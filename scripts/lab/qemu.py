@@ -23,6 +23,9 @@ GIB = 1 << 30
 LOW_HOLE = (0xA0000, 0x100000)
 
 
+VIRTIO_MEM = "virtio-mem"
+
+
 @dataclass(frozen=True)
 class Hardware:
     """What a recipe asks of the machine."""
@@ -34,6 +37,9 @@ class Hardware:
     # thread=multi and -cpu max now and then miscompile.
     cpu: str = "Haswell"
     devices: tuple[str, ...] = ()
+    # A virtio-mem device: so large, and so much of it asked for at the start.
+    virtio_mem_mib: int = 0
+    virtio_mem_requested_mib: int = 0
 
 
 @dataclass
@@ -88,6 +94,18 @@ class Machine:
             *("-kernel", str(self.kernel.vmlinuz), "-initrd", str(self.initramfs)),
             *("-append", self.cmdline),
         ]
+        if hw.virtio_mem_mib:
+            self.dimms[VIRTIO_MEM] = Dimm(
+                VIRTIO_MEM, hw.virtio_mem_mib * MIB, self.work / f"dimm-{VIRTIO_MEM}"
+            )
+            argv += [
+                "-object",
+                f"memory-backend-file,id=mem-{VIRTIO_MEM},share=on,reserve=off,"
+                f"mem-path={self.dimms[VIRTIO_MEM].file},size={hw.virtio_mem_mib}M",
+                "-device",
+                f"virtio-mem-pci,id={VIRTIO_MEM},memdev=mem-{VIRTIO_MEM},"
+                f"requested-size={hw.virtio_mem_requested_mib}M",
+            ]
         for device in hw.devices:
             argv += ["-device", device]
         with open(self.work / "qemu.log", "wb") as log:
@@ -106,6 +124,9 @@ class Machine:
             self._open.close()
             raise LabError("QEMU did not start: " + self._log_tail()) from None
         self._pending = b""
+        if hw.virtio_mem_mib:
+            (device,) = self.qmp.command("query-memory-devices")
+            self.dimms[VIRTIO_MEM].phys = device["data"]["memaddr"]
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -338,6 +338,29 @@ RECIPES: dict[str, Recipe] = {
             modules=(*PMEM_MODULES, "hwpoison_inject", "zram", "lzo_rle", "loop"),
         ),
         Recipe(
+            "virtio-mem",
+            "memory that virtio-mem added, part of it unplugged again, and a balloon",
+            lambda kernel: [
+                "virtio_mem 10",
+                *_memory(kernel),
+                "virtio_mem_to 186",
+                "balloon 700",
+                *END,
+            ],
+            hardware=Hardware(
+                memory_mib=1024,
+                slots=1,
+                max_mib=4096,
+                devices=("virtio-balloon-pci,id=balloon",),
+                virtio_mem_mib=512,
+                virtio_mem_requested_mib=330,
+            ),
+            cmdline="memhp_default_state=online_movable",
+            modules=("virtio_pci", "virtio_mem", "virtio_balloon"),
+            # Modules of the old kernels, and not all of them.
+            applies=lambda kernel: kernel.has_driver("VIRTIO_PCI", "virtio_pci"),
+        ),
+        Recipe(
             "large",
             "32 GiB, sparse: for measuring",
             lambda kernel: [

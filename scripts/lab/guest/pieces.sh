@@ -99,6 +99,39 @@ dimm_del() {
 	event "dimm_del id=$1 blocks=$((before - now)) try=$try"
 }
 
+# virtio_mem BLOCKS: wait until there are so many memory blocks, those of virtio-mem included.
+virtio_mem() {
+	load virtio_pci && load virtio_mem || return 1
+	before=$(ls -d $MEMORY/memory[0-9]* | wc -l)
+	for try in $(seq 100); do
+		now=$(ls -d $MEMORY/memory[0-9]* | wc -l)
+		[ "$now" -ge "$1" ] && break
+		sleep 0.1
+	done
+	event "virtio_mem blocks=$now before=$before try=$try"
+	[ "$now" -ge "$1" ] && sleep 1
+}
+
+# virtio_mem_to MIB: the host asks for another size.
+virtio_mem_to() {
+	guest host qmp qom-set path=/machine/peripheral/virtio-mem property=requested-size "value=$(($1 << 20))" || return 1
+	sleep 2
+	event "virtio_mem_to mib=$1"
+}
+
+# balloon MIB: the host leaves the guest so much.
+balloon() {
+	load virtio_pci && load virtio_balloon || return 1
+	guest host qmp balloon "value=$(($1 << 20))" || return 1
+	for try in $(seq 50); do
+		free=$(awk '/^MemFree/ { print int($2 / 1024) }' /proc/meminfo)
+		[ "$free" -lt "$1" ] && break
+		sleep 0.2
+	done
+	sleep 1
+	event "balloon mib=$1 free=$free try=$try"
+}
+
 hugepages() {
 	echo "$1" >/proc/sys/vm/nr_hugepages
 	have=$(cat /proc/sys/vm/nr_hugepages)
