@@ -116,7 +116,8 @@ static struct pa_error *note_poisoned(struct pa_scanner *s, uint64_t pfn,
 /*
  * Where tails have a mask, the first folio of a split keeps those of the order
  * that it had: __split_folio_to_order() gives only the others new ones. The
- * head is aligned to that order, too, so that they still give it.
+ * head is aligned to that order, too, so that they still give it. No folio that
+ * can be split is larger than a PMD's (MAX_PAGECACHE_ORDER).
  */
 static bool masks_to_head(const struct pa_scanner *s, uint64_t pfn,
 			  uint64_t word)
@@ -126,7 +127,9 @@ static bool masks_to_head(const struct pa_scanner *s, uint64_t pfn,
 
 	return s->format->tail_form == PA_TAIL_MASK && word & 1 &&
 	       !(span & (span - 1)) &&
-	       span <= (uint64_t)s->format->size << s->format->max_order &&
+	       span > (uint64_t)s->format->size << s->order &&
+	       span <= (uint64_t)s->format->size
+			       << s->kernel->zones.pageblock_order &&
 	       (pa_pfn_to_page(s->kernel, pfn) & mask) ==
 		       pa_pfn_to_page(s->kernel, s->head_pfn);
 }
