@@ -4,8 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
+
+#include "checks/precedence.h"
 
 const char *const pa_check_status_names[] = {
 	[PA_RAN] = "ran",
@@ -34,75 +35,6 @@ void pa_check_status(struct pa_check_result *result,
 		result->reason = NULL;
 	va_end(ap);
 	result->status = status;
-}
-
-/*
- * One defect, one finding: where two checks speak of the same pages, the left
- * one's finding absorbs the right one's.
- */
-static const struct {
-	enum pa_check_id left, right;
-} precedence[] = {
-	{ PA_CHECK_COMPOUND_STRUCTURE, PA_CHECK_HWPOISON_NEIGHBOUR_LEAK },
-	{ PA_CHECK_COMPOUND_STRUCTURE, PA_CHECK_LOST_FREE_PAGES },
-	{ PA_CHECK_COMPOUND_STRUCTURE, PA_CHECK_HUGETLB_POOL },
-	{ PA_CHECK_HWPOISON_NEIGHBOUR_LEAK, PA_CHECK_LOST_FREE_PAGES },
-	{ PA_CHECK_HWPOISON_NEIGHBOUR_LEAK, PA_CHECK_BUDDY_STRUCTURE },
-	{ PA_CHECK_LOST_FREE_PAGES, PA_CHECK_BUDDY_STRUCTURE },
-	{ PA_CHECK_MEMMAP_UNINITIALISED, PA_CHECK_PAGE_LINKS },
-	{ PA_CHECK_MEMMAP_UNINITIALISED, PA_CHECK_BUDDY_STRUCTURE },
-	{ PA_CHECK_MEMMAP_UNINITIALISED, PA_CHECK_LRU_STRUCTURE },
-	{ PA_CHECK_MEMMAP_UNINITIALISED, PA_CHECK_COMPOUND_STRUCTURE },
-	/* A list's links stand where a device page's pgmap does. */
-	{ PA_CHECK_STALE_PAGE_REFERENCE, PA_CHECK_PGMAP_DANGLING },
-	{ PA_CHECK_PAGE_LINKS, PA_CHECK_BUDDY_STRUCTURE },
-	{ PA_CHECK_PAGE_LINKS, PA_CHECK_LRU_STRUCTURE },
-	{ PA_CHECK_PAGE_LINKS, PA_CHECK_COMPOUND_STRUCTURE },
-};
-
-static bool absorbs(const struct pa_finding *left,
-		    const struct pa_finding *right)
-{
-	if (left->pfn == PA_NO_PFN || right->pfn == PA_NO_PFN ||
-	    left->pfn >= right->pfn_end || right->pfn >= left->pfn_end)
-		return false;
-	/* Whether such a section's pages may be used is the question itself. */
-	if (left->check == PA_CHECK_SECTION_STATE)
-		return right->check != PA_CHECK_SECTION_STATE;
-	for (size_t i = 0; i < sizeof(precedence) / sizeof(precedence[0]); i++)
-		if ((int)precedence[i].left == left->check &&
-		    (int)precedence[i].right == right->check)
-			return true;
-	return false;
-}
-
-static void apply_precedence(struct pa_findings *findings)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < findings->list.length; i++) {
-		struct pa_finding *right = &findings->list.items[i];
-		struct pa_finding *left = NULL;
-
-		for (size_t j = 0; !left && j < findings->list.length; j++)
-			if (j != i && findings->list.items[j].summary &&
-			    absorbs(&findings->list.items[j], right))
-				left = &findings->list.items[j];
-		if (!left)
-			continue;
-		/* As evidence: how many of which check, and what they cost. */
-		pa_finding_count(left, pa_checks[right->check].id, 1);
-		pa_array_for_each(e, &right->evidence)
-			if (!strcmp(e->key, "bytes"))
-				pa_finding_count(left, "absorbed_bytes",
-						 e->number);
-		pa_finding_deinit(right);
-		right->summary = NULL;
-	}
-	for (size_t i = 0; i < findings->list.length; i++)
-		if (findings->list.items[i].summary)
-			findings->list.items[kept++] = findings->list.items[i];
-	findings->list.length = kept;
 }
 
 /* Severest first, then by check, then by pfn; no pfn comes last. */
@@ -170,6 +102,7 @@ static struct pa_error *run_check(struct pa_audit *audit,
 		return err;
 	err = check->run(context, result);
 	result->seconds = now() - start;
+	pa_findings_end(context->findings, id);
 	if (pa_error_is_target(err) || (err && err->code == PA_ERROR_MISSING)) {
 		pa_check_status(result, PA_FAILED, "%s", err->message);
 		pa_error_destroy(err);
@@ -225,7 +158,10 @@ struct pa_error *pa_audit_run(const struct pa_kernel *kernel,
 		pa_audit_destroy(audit);
 		return err;
 	}
-	apply_precedence(&audit->findings);
+	if (!pa_findings_absorb(&audit->findings)) {
+		pa_audit_destroy(audit);
+		return &pa_error_no_memory;
+	}
 	if (audit->findings.list.length)
 		qsort(audit->findings.list.items, audit->findings.list.length,
 		      sizeof(struct pa_finding), compare_findings);

@@ -32,6 +32,8 @@ enum pa_check_id {
 	PA_NR_CHECKS,
 };
 
+_Static_assert(PA_NR_CHECKS <= PA_MAX_CHECKS, "each check counts findings");
+
 enum pa_check_status {
 	PA_RAN,
 	/* Part of what it looks at could not be read. */

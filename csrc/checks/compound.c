@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Compound pages: prep_compound_page() in mm/page_alloc.c, mm/internal.h. */
 #include <inttypes.h>
-#include <string.h>
 
+#include "base/map.h"
 #include "census/handled.h"
 #include "checks/compound.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
 
-bool pa_anomaly_is_compound(const struct pa_anomaly *a)
+static bool is_compound(enum pa_anomaly_kind kind)
 {
-	switch (a->kind) {
+	switch (kind) {
 	case PA_ANOMALY_COMPOUND_ORDER:
 	case PA_ANOMALY_COMPOUND_NR_PAGES:
 	case PA_ANOMALY_TAIL_HEAD:
@@ -143,21 +143,35 @@ static struct pa_finding *add_finding(struct pa_check_context *c,
 #undef ADD
 }
 
-/* Anomalies of one folio are one defect: the first tells, the rest show. */
+/*
+ * Anomalies of one folio are one defect: the first tells, the rest show. By
+ * head and by the first anomaly's pfn: indices in the list of findings.
+ */
 static struct pa_finding *find_same_head(struct pa_check_context *c,
-					 size_t first, uint64_t head_pfn)
+					 const struct pa_map *told,
+					 uint64_t head_pfn)
 {
-	for (size_t i = c->findings->list.length; i-- > first;) {
-		struct pa_finding *f = &c->findings->list.items[i];
+	uint64_t index;
 
-		if (f->pfn == head_pfn)
-			return f;
-		pa_array_for_each(e, &f->evidence)
-			if (!strcmp(e->key, "head_pfn") &&
-			    (uint64_t)e->number == head_pfn)
-				return f;
-	}
-	return NULL;
+	return head_pfn != PA_NO_PFN && pa_map_get(told, head_pfn, &index) ?
+		       &c->findings->list.items[index] :
+		       NULL;
+}
+
+static struct pa_error *set_told(struct pa_check_context *c,
+				 struct pa_map *told,
+				 const struct pa_finding *f, uint64_t head_pfn)
+{
+	uint64_t index;
+
+	if (!f)
+		return NULL;
+	index = (uint64_t)(f - c->findings->list.items);
+	return pa_map_set(told, f->pfn, index) &&
+			       (head_pfn == PA_NO_PFN ||
+				pa_map_set(told, head_pfn, index)) ?
+		       NULL :
+		       &pa_error_no_memory;
 }
 
 /*
@@ -180,47 +194,49 @@ static void widen(struct pa_finding *f, const struct pa_anomaly *a,
 		f->pfn_end = end;
 }
 
+static struct pa_error *check_anomaly(struct pa_check_context *c,
+				      struct pa_map *told,
+				      const struct pa_anomaly *a)
+{
+	uint64_t head_pfn;
+	enum pa_target target = pa_anomaly_head(c->census, a, &head_pfn);
+	const struct pa_handled *handled;
+	enum pa_severity severity;
+	struct pa_finding *f;
+
+	/* A head that is no usable page: stale-page-reference's. */
+	if (pa_target_is_stale(target))
+		return NULL;
+	f = find_same_head(c, told, head_pfn);
+	if (f) {
+		widen(f, a, head_pfn);
+		return set_told(c, told, f, head_pfn);
+	}
+	severity = folio_severity(c, a, head_pfn, &handled);
+	f = add_finding(c, a, severity);
+	if (handled)
+		pa_check_add_task(c, f, handled->task);
+	if (head_pfn != PA_NO_PFN)
+		pa_finding_hex(f, "head_pfn", head_pfn);
+	pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, a->pfn));
+	return set_told(c, told, f, head_pfn);
+}
+
 struct pa_error *pa_check_compound_structure(struct pa_check_context *c,
 					     struct pa_check_result *result)
 {
-	size_t first = c->findings->list.length;
+	struct pa_map told = { 0 };
+	struct pa_error *err = NULL;
 
 	pa_check_scan_coverage(c, result);
-	for (size_t i = 0; i < c->census->anomalies.length; i++) {
-		const struct pa_anomaly *a = &c->census->anomalies.items[i];
-		uint64_t head_pfn;
-
-		if (!pa_anomaly_is_compound(a))
-			continue;
-		pa_check_overflow(c, result, a->kind);
-
-		enum pa_target target =
-			pa_anomaly_head(c->census, a, &head_pfn);
-
-		/* A head that is no usable page: stale-page-reference's. */
-		if (pa_target_is_stale(target))
-			continue;
-
-		struct pa_finding *f =
-			head_pfn == PA_NO_PFN ?
-				NULL :
-				find_same_head(c, first, head_pfn);
-
-		if (f) {
-			widen(f, a, head_pfn);
-			continue;
-		}
-
-		const struct pa_handled *handled;
-		enum pa_severity severity =
-			folio_severity(c, a, head_pfn, &handled);
-
-		f = add_finding(c, a, severity);
-		if (handled)
-			pa_check_add_task(c, f, handled->task);
-		if (head_pfn != PA_NO_PFN)
-			pa_finding_hex(f, "head_pfn", head_pfn);
-		pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, a->pfn));
-	}
-	return NULL;
+	for (int kind = 0; kind < PA_NR_ANOMALIES; kind++)
+		if (is_compound((enum pa_anomaly_kind)kind))
+			pa_check_overflow(c, result,
+					  (enum pa_anomaly_kind)kind);
+	for (size_t i = 0; !err && i < c->census->anomalies.length; i++)
+		if (is_compound(c->census->anomalies.items[i].kind))
+			err = check_anomaly(c, &told,
+					    &c->census->anomalies.items[i]);
+	pa_map_deinit(&told);
+	return err;
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The scan's anomalies of compound pages, for the checks that share them. */
+/* The heads that compound pages' anomalies name, for checks that share them. */
 #ifndef PA_CHECKS_COMPOUND_H
 #define PA_CHECKS_COMPOUND_H
 
 #include "census/census.h"
-
-bool pa_anomaly_is_compound(const struct pa_anomaly *anomaly);
 
 /*
  * The head that the anomaly's compound page has, or that its tail names: what

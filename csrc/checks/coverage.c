@@ -65,8 +65,10 @@ struct pa_finding *pa_check_disputed(struct pa_check_context *c, uint64_t pfn)
 	for (size_t i = 0; i < c->findings->list.length; i++) {
 		struct pa_finding *f = &c->findings->list.items[i];
 
-		if (f->check == PA_CHECK_SECTION_STATE && f->pfn <= pfn &&
-		    pfn < f->pfn_end)
+		/* It runs first of all. */
+		if (f->check != PA_CHECK_SECTION_STATE)
+			break;
+		if (f->pfn <= pfn && pfn < f->pfn_end)
 			return f;
 	}
 	return NULL;

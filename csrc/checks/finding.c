@@ -1,32 +1,65 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "checks/finding.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-struct pa_finding *pa_finding_add(struct pa_findings *findings, int check,
-				  enum pa_severity severity, uint64_t pfn,
-				  uint64_t pfn_end, const char *format, ...)
-{
-	struct pa_finding finding = {
-		.check = check,
-		.severity = severity,
-		.pfn = pfn,
-		.pfn_end = pfn_end,
-	};
-	va_list ap;
+#include "kernel/zone.h"
 
-	va_start(ap, format);
+static struct pa_finding *add(struct pa_findings *findings,
+			      struct pa_finding finding, const char *format,
+			      va_list ap)
+{
 	if (vasprintf(&finding.summary, format, ap) < 0)
 		finding.summary = NULL;
-	va_end(ap);
 	if (!finding.summary || !pa_array_append(&findings->list, finding)) {
 		free(finding.summary);
 		findings->failed = true;
 		return NULL;
 	}
 	return &findings->list.items[findings->list.length - 1];
+}
+
+struct pa_finding *pa_finding_add(struct pa_findings *findings, int check,
+				  enum pa_severity severity, uint64_t pfn,
+				  uint64_t pfn_end, const char *format, ...)
+{
+	const struct pa_finding finding = {
+		.check = check,
+		.severity = severity,
+		.pfn = pfn,
+		.pfn_end = pfn_end,
+	};
+	struct pa_finding *ret;
+	va_list ap;
+
+	if (findings->nr[check]++ >= PA_MAX_FINDINGS) {
+		if (severity > findings->left_out[check])
+			findings->left_out[check] = severity;
+		return NULL;
+	}
+	va_start(ap, format);
+	ret = add(findings, finding, format, ap);
+	va_end(ap);
+	return ret;
+}
+
+void pa_findings_end(struct pa_findings *findings, int check)
+{
+	uint64_t nr = findings->nr[check];
+
+	if (nr <= PA_MAX_FINDINGS)
+		return;
+	findings->nr[check] = 0;
+	pa_finding_number(
+		pa_finding_add(findings, check, findings->left_out[check],
+			       PA_NO_PFN, PA_NO_PFN,
+			       "%" PRIu64 " more findings of this check are "
+			       "left out",
+			       nr - PA_MAX_FINDINGS),
+		"left_out", (int64_t)(nr - PA_MAX_FINDINGS));
 }
 
 static void add_evidence(struct pa_finding *finding, struct pa_evidence item)

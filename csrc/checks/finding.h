@@ -45,20 +45,34 @@ struct pa_finding {
 	PA_ARRAY(struct pa_evidence) evidence;
 };
 
+/*
+ * Of one check. A broken dump has no end of them, and nobody reads so many;
+ * the rest is counted.
+ */
+#define PA_MAX_FINDINGS 4096
+/* At least PA_NR_CHECKS. */
+#define PA_MAX_CHECKS 32
+
 struct pa_findings {
 	PA_ARRAY(struct pa_finding) list;
+	/* By check: how many were found, and the severest of what was left out. */
+	uint64_t nr[PA_MAX_CHECKS];
+	enum pa_severity left_out[PA_MAX_CHECKS];
 	/* Out of memory while recording: the audit fails. */
 	bool failed;
 };
 
 /*
  * Records a finding and returns it for evidence; borrowed until the next. NULL
- * if out of memory, which the functions below take.
+ * if it was left out, or out of memory, which the functions below take.
  */
 struct pa_finding *pa_finding_add(struct pa_findings *findings, int check,
 				  enum pa_severity severity, uint64_t pfn,
 				  uint64_t pfn_end, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
+
+/* After a check's last finding: tells how many were left out. */
+void pa_findings_end(struct pa_findings *findings, int check);
 
 /* Adds evidence; @key is a string literal. */
 void pa_finding_number(struct pa_finding *finding, const char *key,

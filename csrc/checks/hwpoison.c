@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "census/orphans.h"
+#include "census/poisoned.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
 
@@ -83,12 +84,10 @@ static struct pa_error *report_leak(void *arg, uint64_t start, uint64_t end)
 	const struct pa_census *census = c->census;
 	uint32_t max_order = c->kernel->page_format.max_buddy_order;
 
-	for (size_t i = 0; i < census->poisoned.length; i++) {
+	for (size_t i = pa_poisoned_from(census, start);
+	     i < census->poisoned.length && census->poisoned.items[i].pfn < end;
+	     i++) {
 		const struct pa_poisoned *p = &census->poisoned.items[i];
-
-		if (p->pfn < start || p->pfn >= end)
-			continue;
-
 		uint32_t order =
 			pa_orphans_block_order(p->pfn, start, end, max_order);
 		uint64_t block = pa_align_down(p->pfn, PA_BIT(order));
@@ -176,26 +175,26 @@ static uint64_t check_blocks(struct pa_check_context *c)
 
 	for (size_t i = 0; i < kernel->blocks.list.length; i++) {
 		const struct pa_block *block = &kernel->blocks.list.items[i];
-		uint64_t pages = kernel->blocks.sections_per_block *
-				 kernel->sections.pages;
-		uint64_t pfn = block->start_section_nr
-			       << kernel->sections.pages_shift;
-		uint64_t flagged = 0;
+		uint64_t flagged = 0, pfn, end;
 
 		total += block->nr_hwpoison;
-		for (size_t j = 0; j < census->poisoned.length; j++) {
+		if (!pa_block_range(kernel, block, &pfn, &end))
+			continue;
+		for (size_t j = pa_poisoned_from(census, pfn);
+		     j < census->poisoned.length &&
+		     census->poisoned.items[j].pfn < end;
+		     j++) {
 			const struct pa_poisoned *p =
 				&census->poisoned.items[j];
 
-			flagged += p->pfn >= pfn && p->pfn < pfn + pages &&
-				   p->state != PA_PFN_DEVICE && !p->hugetlb;
+			flagged += p->state != PA_PFN_DEVICE && !p->hugetlb;
 		}
 		if (flagged <= block->nr_hwpoison)
 			continue;
 
 		struct pa_finding *f = pa_finding_add(
 			c->findings, PA_CHECK_HWPOISON_ACCOUNTING, PA_BUG, pfn,
-			pfn + pages,
+			end,
 			"memory block %" PRIu64 " counts %" PRIu64
 			" poisoned pages and has %" PRIu64,
 			block->id, block->nr_hwpoison, flagged);

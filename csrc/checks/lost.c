@@ -4,18 +4,9 @@
 
 #include "census/handled.h"
 #include "census/orphans.h"
+#include "census/poisoned.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
-
-static bool has_poison(const struct pa_census *census, uint64_t pfn,
-		       uint64_t end)
-{
-	for (size_t i = 0; i < census->poisoned.length; i++)
-		if (census->poisoned.items[i].pfn >= pfn &&
-		    census->poisoned.items[i].pfn < end)
-			return true;
-	return false;
-}
 
 /*
  * Between a list and its user, on the way either way, pages have no reference
@@ -65,7 +56,7 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 	uint32_t max_order = c->kernel->page_format.max_buddy_order;
 
 	/* Round poison the loss has a name of its own. */
-	if (has_poison(c->census, pfn, end))
+	if (pa_poisoned_in(c->census, pfn, end))
 		return NULL;
 	while (pfn < end) {
 		const struct pa_handled *handled =

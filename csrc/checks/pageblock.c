@@ -137,7 +137,8 @@ static struct pa_error *check_section(struct pa_check_context *c,
 			pfn + block_pages,
 			"isolated pageblocks: nothing can be allocated here");
 		add_isolator(last, isolator);
-		isolated[zone].finding = c->findings->list.length;
+		if (last)
+			isolated[zone].finding = c->findings->list.length;
 		pa_finding_number(last, "section", (int64_t)section->nr);
 		if (block)
 			pa_finding_text(last, "memory_block_state", "%s",
@@ -151,20 +152,18 @@ static void check_blocks(struct pa_check_context *c,
 			 const struct isolator *isolator)
 {
 	const struct pa_kernel *kernel = c->kernel;
-	uint64_t pages =
-		kernel->blocks.sections_per_block * kernel->sections.pages;
 
 	for (size_t i = 0; i < kernel->blocks.list.length; i++) {
 		const struct pa_block *block = &kernel->blocks.list.items[i];
-		uint64_t pfn = block->start_section_nr
-			       << kernel->sections.pages_shift;
+		uint64_t pfn, end;
 
 		if (block->state != PA_BLOCK_GOING_OFFLINE)
 			continue;
+		pa_block_range(kernel, block, &pfn, &end);
 
 		struct pa_finding *f = pa_finding_add(
 			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK,
-			severity_with(isolator, PA_INFO), pfn, pfn + pages,
+			severity_with(isolator, PA_INFO), pfn, end,
 			"memory block %" PRIu64 " is going offline", block->id);
 
 		pa_finding_hex(f, "memory_block", block->address);

@@ -153,19 +153,21 @@ static void check_block(struct pa_check_context *c,
 	const struct pa_sections *sections = &kernel->sections;
 	uint64_t per_block = kernel->blocks.sections_per_block;
 	uint64_t first = block->start_section_nr;
-	uint64_t pfn = first << sections->pages_shift;
 	uint64_t present = 0, online = 0;
+	uint64_t pfn, end;
 	const char *what = NULL;
 
 	for (uint64_t i = 0; i < per_block; i++) {
 		const struct pa_section *section = pa_pfn_to_section(
 			sections, (first + i) << sections->pages_shift);
 
+		if (!section)
+			continue;
 		/* A section that contradicts itself is the defect, told. */
-		if (pa_check_disputed(c, (first + i) << sections->pages_shift))
+		if (pa_check_disputed(c, section->nr << sections->pages_shift))
 			return;
-		present += section && section->present;
-		online += section && section->online;
+		present += section->present;
+		online += section->online;
 	}
 	if (first / per_block != block->id)
 		what = "its first section is another block's";
@@ -183,11 +185,11 @@ static void check_block(struct pa_check_context *c,
 		what = "offline, and it lacks sections";
 	if (!what || sections->unreadable_roots)
 		return;
+	pa_block_range(kernel, block, &pfn, &end);
 
-	struct pa_finding *f =
-		pa_finding_add(c->findings, PA_CHECK_SECTION_STATE, PA_BUG, pfn,
-			       pfn + per_block * sections->pages,
-			       "memory block %" PRIu64 ": %s", block->id, what);
+	struct pa_finding *f = pa_finding_add(
+		c->findings, PA_CHECK_SECTION_STATE, PA_BUG, pfn, end,
+		"memory block %" PRIu64 ": %s", block->id, what);
 
 	pa_finding_hex(f, "memory_block", block->address);
 	pa_finding_number(f, "state", (int64_t)block->raw_state);

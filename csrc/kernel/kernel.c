@@ -129,6 +129,23 @@ bool pa_page_to_pfn(const struct pa_kernel *kernel, uint64_t page,
 	return offset % size == 0;
 }
 
+bool pa_block_range(const struct pa_kernel *kernel,
+		    const struct pa_block *block, uint64_t *pfn_ret,
+		    uint64_t *end_ret)
+{
+	uint64_t nr_sections = PA_BIT(kernel->space.max_physmem_bits -
+				      kernel->space.section_size_bits);
+	uint64_t pfn = block->start_section_nr << kernel->sections.pages_shift;
+
+	*pfn_ret = *end_ret = PA_NO_PFN;
+	if (block->start_section_nr >= nr_sections)
+		return false;
+	*pfn_ret = pfn;
+	*end_ret = pfn +
+		   kernel->blocks.sections_per_block * kernel->sections.pages;
+	return true;
+}
+
 /* The end of the subsections from @pfn on that are all valid, or all not. */
 static uint64_t subsection_run(const struct pa_sections *sections,
 			       const struct pa_section *section, uint64_t pfn,

@@ -76,6 +76,14 @@ static inline uint64_t pa_pfn_to_page(const struct pa_kernel *kernel,
 bool pa_page_to_pfn(const struct pa_kernel *kernel, uint64_t page,
 		    uint64_t *pfn_ret);
 
+/*
+ * The pages of a memory block. False, and PA_NO_PFN twice, where it says that
+ * it lies beyond all memory that there can be.
+ */
+bool pa_block_range(const struct pa_kernel *kernel,
+		    const struct pa_block *block, uint64_t *pfn_ret,
+		    uint64_t *end_ret);
+
 /* page_zone(): the zone that a page's flags name, NULL if there is none. */
 static inline const struct pa_zone *
 pa_flags_zone(const struct pa_kernel *kernel, uint64_t flags)

@@ -91,20 +91,20 @@ static PyObject *block_list(const struct pa_kernel *kernel)
 {
 	PyObject *list = PyList_New(0);
 	const struct pa_blocks *blocks = &kernel->blocks;
-	uint64_t pages = blocks->sections_per_block * kernel->sections.pages;
 
 	for (size_t i = 0; list && i < blocks->list.length; i++) {
 		const struct pa_block *block = &blocks->list.items[i];
-		uint64_t pfn = block->start_section_nr
-			       << kernel->sections.pages_shift;
+		uint64_t pfn, end;
 
+		/* The check of sections tells of one that lies nowhere. */
+		if (!pa_block_range(kernel, block, &pfn, &end))
+			continue;
 		if (!pa_py_append(
 			    list,
-			    Py_BuildValue("{s:K,s:s,s:K,s:K}", "id",
-					  ULL(block->id), "state",
-					  pa_block_state_names[block->state],
-					  "pfn", ULL(pfn), "pfn_end",
-					  ULL(pfn + pages))))
+			    Py_BuildValue(
+				    "{s:K,s:s,s:K,s:K}", "id", ULL(block->id),
+				    "state", pa_block_state_names[block->state],
+				    "pfn", ULL(pfn), "pfn_end", ULL(end))))
 			Py_CLEAR(list);
 	}
 	return list;
