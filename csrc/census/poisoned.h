@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Looking up what the scan kept of poisoned pages, which is sorted by pfn. */
+#ifndef PA_CENSUS_POISONED_H
+#define PA_CENSUS_POISONED_H
+
+#include "census/census.h"
+
+/* Index in census->poisoned of the first at or behind @pfn; may be its end. */
+static inline size_t pa_poisoned_from(const struct pa_census *census,
+				      uint64_t pfn)
+{
+	size_t low = 0, high = census->poisoned.length;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (census->poisoned.items[middle].pfn < pfn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* There is one in [pfn, end). */
+static inline bool pa_poisoned_in(const struct pa_census *census, uint64_t pfn,
+				  uint64_t end)
+{
+	size_t at = pa_poisoned_from(census, pfn);
+
+	return at < census->poisoned.length &&
+	       census->poisoned.items[at].pfn < end;
+}
+
+#endif
