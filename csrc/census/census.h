@@ -305,6 +305,27 @@ static inline uint8_t *pa_census_class(const struct pa_census *census,
 }
 
 /*
+ * Whether one of the eight class bytes at @classes is of @class: most are of
+ * few, so that a pass over all pages for another gets on eight at a time.
+ */
+static inline bool pa_classes_have(const uint8_t *classes, uint8_t class)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	uint64_t differing = (pa_load_u64(classes) & each * PA_CLASS_MASK) ^
+			     each * class;
+
+	/* Only a byte of 0 borrows; none has its top bit set before. */
+	return (differing - each) & each << 7;
+}
+
+/* The same for first pages of free blocks, of whatever order. */
+static inline bool pa_classes_have_free(const uint8_t *classes)
+{
+	return pa_load_u64(classes) &
+	       UINT64_C(0x0101010101010101) * PA_CLASS_FREE;
+}
+
+/*
  * What a list entry or pointer at a struct page names: @page is the struct
  * page's address. *pfn_ret is PA_NO_PFN if it is outside of the memmap.
  */

@@ -65,6 +65,11 @@ struct pa_error *pa_orphans_visit(const struct pa_census *census,
 		if (!classes)
 			continue;
 		for (uint64_t j = 0; j < sections->pages; j++) {
+			if (!(j % 8) &&
+			    !pa_classes_have(classes + j, PA_CLASS_ZERO)) {
+				j += 7;
+				continue;
+			}
 			if (!is_candidate(classes[j]))
 				continue;
 			if (start != PA_NO_PFN && end == base + j) {

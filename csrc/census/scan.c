@@ -45,12 +45,44 @@ static struct pa_error *scanner_create(void *arg, void **ret)
 	return NULL;
 }
 
-/*
- * One run of struct pages in online memory. Returns the index of the first
- * page that the quick rules don't settle.
- */
-static uint64_t scan_plain(struct pa_scanner *s, uint8_t *classes,
-			   const uint8_t *page, uint64_t pfn, uint64_t nr)
+/* pa_page_type() == PA_PAGE_UNTYPED, for loops. */
+static inline bool is_untyped(enum pa_type_encoding encoding, uint32_t word)
+{
+	/* Ranges that wrap: [0xff000000, 0x80000000), [-128, 0xf0000000). */
+	return encoding == PA_TYPE_TOP_BYTE ? word + 0x1000000 < 0x81000000 :
+					      word + 0x80 < 0xf0000080;
+}
+
+/* Tails: each has the very word that the first one had. */
+static uint64_t scan_tails(struct pa_scanner *s, const uint8_t *page,
+			   uint64_t pfn, uint64_t nr)
+{
+	const struct pa_page_format *f = s->format;
+	uint32_t size = f->size, flags_at = f->flags, type_at = f->type,
+		 compound_at = f->compound, mapping_at = f->mapping;
+	uint64_t word = s->tail_word, mask = s->tail_mask;
+	uint64_t flags = s->plain_flags;
+	bool check_mapping = s->tail_check_mapping;
+	uint64_t i = 0;
+
+	/* Pages 1 to 3 hold fields of the folio instead. */
+	if (check_mapping && pfn < s->head_pfn + 4) {
+		nr = pa_min(nr, s->head_pfn + 4 - pfn);
+		check_mapping = false;
+	}
+	for (; i < nr; i++, page += size)
+		if (pa_load_u64(page + compound_at) != word ||
+		    pa_load_u64(page + type_at) >> 32 ||
+		    (pa_load_u64(page + flags_at) ^ flags) & mask ||
+		    (check_mapping &&
+		     pa_load_u64(page + mapping_at) != PA_TAIL_MAPPING))
+			break;
+	return i;
+}
+
+/* Pages inside of a free block, but its first. */
+static uint64_t scan_free_body(const struct pa_scanner *s, const uint8_t *page,
+			       uint64_t nr)
 {
 	const struct pa_page_format *f = s->format;
 	/* Refcount 0 and no type or mapcount: -1 in the lower word. */
@@ -60,51 +92,69 @@ static uint64_t scan_plain(struct pa_scanner *s, uint8_t *classes,
 	uint64_t mask = s->plain_mask, flags = s->plain_flags;
 	uint64_t i = 0;
 
-	if (!s->counts_adjacent || !s->zone || !pa_zone_spans(s->zone, pfn))
-		return 0;
-	nr = pa_min(nr, s->zone->start_pfn + s->zone->spanned - pfn);
-	if (pfn < s->tail_end) {
-		/* Tails: each has the very word that the first one had. */
-		uint64_t word = s->tail_word;
-
-		nr = pa_min(nr, s->tail_end - pfn);
-		if (s->tail_irregular)
-			return 0;
-		if (s->tail_check_mapping) {
-			/* Pages 1 to 3 hold fields of the folio instead. */
-			uint32_t mapping_at = f->mapping;
-
-			if (pfn < s->head_pfn + 4)
-				return 0;
-			for (; i < nr; i++, page += size)
-				if (pa_load_u64(page + compound_at) != word ||
-				    pa_load_u64(page + type_at) >> 32 ||
-				    pa_load_u64(page + mapping_at) !=
-					    PA_TAIL_MAPPING ||
-				    ((pa_load_u64(page + flags_at) ^ flags) &
-				     s->tail_mask))
-					break;
-		} else {
-			for (; i < nr; i++, page += size)
-				if (pa_load_u64(page + compound_at) != word ||
-				    pa_load_u64(page + type_at) >> 32 ||
-				    ((pa_load_u64(page + flags_at) ^ flags) &
-				     s->tail_mask))
-					break;
-		}
-		memset(classes, PA_CLASS_TAIL, i);
-		s->zone_count->pages += i;
-		return i;
-	}
-	if (pfn < s->free_end)
-		nr = pa_min(nr, s->free_end - pfn);
 	for (; i < nr; i++, page += size)
 		if ((pa_load_u64(page + flags_at) & mask) != flags ||
 		    pa_load_u64(page + type_at) != plain_counts ||
 		    page[compound_at] & 1)
 			break;
-	memset(classes, pfn < s->free_end ? PA_CLASS_FREE_BODY : PA_CLASS_ZERO,
-	       i);
+	return i;
+}
+
+/* Pages of order 0 in use, and those of refcount 0 that are nothing special. */
+static uint64_t scan_single(const struct pa_scanner *s, uint8_t *classes,
+			    const uint8_t *page, uint64_t nr)
+{
+	const struct pa_page_format *f = s->format;
+	enum pa_type_encoding encoding = f->type_encoding;
+	uint32_t size = f->size, flags_at = f->flags, type_at = f->type,
+		 compound_at = f->compound;
+	uint64_t lru = f->flag.lru, unevictable = f->flag.unevictable;
+	uint64_t plain_flags = s->plain_flags;
+	uint64_t mask = f->link_mask | f->flag.head | f->flag.reserved |
+			f->flag.slab | f->flag.hwpoison;
+	uint64_t i = 0;
+
+	for (; i < nr; i++, page += size) {
+		uint64_t flags = pa_load_u64(page + flags_at);
+		uint64_t counts = pa_load_u64(page + type_at);
+
+		/* Counts that are all 0 may be of a page never written. */
+		if ((flags & mask) != plain_flags || !counts ||
+		    !is_untyped(encoding, (uint32_t)counts) ||
+		    page[compound_at] & 1)
+			break;
+
+		uint8_t class = flags & lru ? flags & unevictable ?
+					      PA_CLASS_LRU_UNEVICTABLE :
+					      PA_CLASS_LRU :
+					      PA_CLASS_USED;
+
+		classes[i] = counts >> 32 ? class : PA_CLASS_ZERO;
+	}
+	return i;
+}
+
+/*
+ * One run of struct pages in online memory. Returns the index of the first
+ * page that the quick rules don't settle.
+ */
+static uint64_t scan_plain(struct pa_scanner *s, uint8_t *classes,
+			   const uint8_t *page, uint64_t pfn, uint64_t nr)
+{
+	uint64_t i;
+
+	if (!s->counts_adjacent || !s->zone || !pa_zone_spans(s->zone, pfn))
+		return 0;
+	nr = pa_min(nr, s->zone->start_pfn + s->zone->spanned - pfn);
+	if (pfn < s->tail_end) {
+		i = scan_tails(s, page, pfn, pa_min(nr, s->tail_end - pfn));
+		memset(classes, PA_CLASS_TAIL, i);
+	} else if (pfn < s->free_end) {
+		i = scan_free_body(s, page, pa_min(nr, s->free_end - pfn));
+		memset(classes, PA_CLASS_FREE_BODY, i);
+	} else {
+		i = scan_single(s, classes, page, nr);
+	}
 	s->zone_count->pages += i;
 	return i;
 }

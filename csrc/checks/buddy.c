@@ -219,6 +219,11 @@ struct pa_error *pa_check_buddy_structure(struct pa_check_context *c,
 		if (!classes)
 			continue;
 		for (uint64_t j = 0; j < sections->pages; j++) {
+			if (!(j % 8) && !pa_classes_have_free(classes + j)) {
+				j += 7;
+				continue;
+			}
+
 			uint8_t class = classes[j] & PA_CLASS_MASK;
 			uint32_t order = class - PA_CLASS_FREE;
 

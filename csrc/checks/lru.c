@@ -285,6 +285,14 @@ static struct pa_error *find_unlisted(struct lru_check *k,
 
 		for (uint64_t n = 0; !err && classes && n < sections->pages;
 		     n++) {
+			if (!(n % 8) &&
+			    !pa_classes_have(classes + n, PA_CLASS_LRU) &&
+			    !pa_classes_have(classes + n,
+					     PA_CLASS_LRU_UNEVICTABLE)) {
+				n += 7;
+				continue;
+			}
+
 			uint8_t class = classes[n] & PA_CLASS_MASK;
 
 			if (class != PA_CLASS_LRU &&
