@@ -224,6 +224,8 @@ struct pa_list_fault {
 	char *list;
 	/* Index in kernel->zones.list, or -1. */
 	int zone;
+	/* PA_FAULT_COUNT: somebody is in the middle of changing the list. */
+	bool busy;
 	uint64_t a, b;
 };
 

@@ -120,6 +120,26 @@ static bool is_cut_short(const struct pa_list_worker *worker,
 	return worker->unreadable != unreadable;
 }
 
+/*
+ * The lists and their count change under the lock of the structure, before
+ * v6.1 with interrupts off on their CPU alone: rmqueue_bulk() fills a list, and
+ * only its caller counts.
+ */
+static bool is_busy(struct pa_list_worker *worker, const struct pa_cpu *cpu,
+		    uint64_t pcp)
+{
+	const struct pa_census *census = worker->census;
+	const struct pa_layout *layout = census->kernel->layout;
+	uint32_t lock = 0;
+
+	if (!PA_HAS(layout, per_cpu_pages, lock))
+		return pa_cpu_tasks_irqs_off(&census->cpu_tasks, cpu->nr);
+	pa_error_destroy(pa_memory_read_u32(
+		worker->memory, pcp + PA_OFFSETOF(layout, per_cpu_pages, lock),
+		&lock));
+	return lock;
+}
+
 /* All CPUs' lists of one zone. */
 static struct pa_error *walk_zone(void *arg, uint64_t index)
 {
@@ -162,6 +182,8 @@ static struct pa_error *walk_zone(void *arg, uint64_t index)
 			.zone = (int)index,
 			.pfn = PA_NO_PFN,
 			.head = zone->pcp + cpu->offset + inside,
+			.busy = is_busy(worker, cpu,
+					zone->pcp + cpu->offset + inside),
 			.a = count,
 			.b = pages,
 		};
@@ -177,6 +199,15 @@ static struct pa_error *walk_zone(void *arg, uint64_t index)
 
 struct pa_error *pa_census_pcp(struct pa_census *census, struct pa_job *job)
 {
+	struct pa_memory *memory;
+	struct pa_error *err = pa_kernel_memory(census->kernel, &memory);
+
+	if (err)
+		return err;
+	err = pa_cpu_tasks_init(census->kernel, memory, &census->cpu_tasks);
+	pa_memory_destroy(memory);
+	if (err)
+		return err;
 	return pa_lists_run(census, job, PA_CENSUS_PCP, "per-cpu lists",
 			    walk_zone, census->kernel->zones.list.length);
 }

@@ -244,10 +244,7 @@ struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job)
 	if (err)
 		return err;
 	pa_job_phase(job, "pages in transit", 1);
-	err = pa_cpu_tasks_init(census->kernel, taken.memmap->memory,
-				&census->cpu_tasks);
-	if (!err)
-		err = pa_handled_build(census, taken.memmap->memory);
+	err = pa_handled_build(census, taken.memmap->memory);
 	if (!err)
 		err = claim_zones(&taken);
 	if (pa_error_is_target(err)) {

@@ -48,7 +48,7 @@ static void check_fault(struct pa_check_context *c,
 		return;
 	/* Per-cpu lists change under another lock, or none (v5.10). */
 	if (fault->holder == PA_HOLDER_PCP)
-		severity = PA_SUSPECT;
+		severity = fault->busy ? PA_INFO : PA_SUSPECT;
 
 	struct pa_finding *f = pa_finding_add(
 		c->findings, PA_CHECK_BUDDY_STRUCTURE, severity, fault->pfn,

@@ -8,6 +8,7 @@
 /* Places of the x86_64 user_regs_struct. */
 #define REG_IP 16
 #define REG_CS 17
+#define X86_EFLAGS_IF 0x200
 
 /* current_task of a CPU: in pcpu_hot between v6.2 and v6.14. */
 static struct pa_error *read_current(const struct pa_kernel *kernel,
@@ -123,6 +124,18 @@ struct pa_error *pa_cpu_tasks_init(const struct pa_kernel *kernel,
 void pa_cpu_tasks_deinit(struct pa_cpu_tasks *tasks)
 {
 	pa_array_deinit(&tasks->list);
+}
+
+bool pa_cpu_tasks_irqs_off(const struct pa_cpu_tasks *tasks, uint32_t cpu)
+{
+	for (size_t i = 0; i < tasks->list.length; i++) {
+		const struct pa_cpu_task *task = &tasks->list.items[i];
+
+		if (task->cpu == cpu)
+			return task->regs &&
+			       !(task->regs[PA_REG_FLAGS] & X86_EFLAGS_IF);
+	}
+	return false;
 }
 
 const struct pa_cpu_task *

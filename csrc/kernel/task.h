@@ -5,8 +5,9 @@
 
 #include "kernel/kernel.h"
 
-/* user_regs_struct of x86_64, and the stack pointer's place in it. */
+/* user_regs_struct of x86_64, and places in it. */
 #define PA_NR_REGS 27
+#define PA_REG_FLAGS 18
 #define PA_REG_SP 19
 
 enum pa_cpu_mode {
@@ -41,6 +42,12 @@ struct pa_error *pa_cpu_tasks_init(const struct pa_kernel *kernel,
 				   struct pa_memory *memory,
 				   struct pa_cpu_tasks *ret);
 void pa_cpu_tasks_deinit(struct pa_cpu_tasks *tasks);
+
+/*
+ * Whether CPU @cpu has its interrupts off, which is in the kernel only; false
+ * where that is not known.
+ */
+bool pa_cpu_tasks_irqs_off(const struct pa_cpu_tasks *tasks, uint32_t cpu);
 
 /* The first CPU that is, or may be, in the kernel; NULL if there is none. */
 const struct pa_cpu_task *
