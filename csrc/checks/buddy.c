@@ -2,6 +2,7 @@
 /* The buddy allocator: mm/page_alloc.c, __free_one_page(). */
 #include <inttypes.h>
 
+#include "base/map.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
 
@@ -14,6 +15,12 @@ static enum pa_severity zone_severity(const struct pa_kernel *kernel, int zone)
 	return zone >= 0 && kernel->zones.list.items[zone].locked ? PA_SUSPECT :
 								    PA_BUG;
 }
+
+struct buddy_check {
+	struct pa_check_context *c;
+	/* By pfn: indices in the list of findings. */
+	struct pa_map told;
+};
 
 static const char *fault_text(const struct pa_list_fault *fault)
 {
@@ -36,9 +43,28 @@ static const char *fault_text(const struct pa_list_fault *fault)
 	return NULL;
 }
 
-static void check_fault(struct pa_check_context *c,
+/* What was told of the page at @pfn; NULL if nothing. */
+static struct pa_finding *find_told(struct buddy_check *k, uint64_t pfn)
+{
+	uint64_t index;
+
+	return pa_map_get(&k->told, pfn, &index) ?
+		       &k->c->findings->list.items[index] :
+		       NULL;
+}
+
+static void set_told(struct buddy_check *k, const struct pa_finding *f)
+{
+	if (f && f->pfn != PA_NO_PFN && !pa_map_has(&k->told, f->pfn) &&
+	    !pa_map_set(&k->told, f->pfn,
+			(uint64_t)(f - k->c->findings->list.items)))
+		k->c->findings->failed = true;
+}
+
+static void check_fault(struct buddy_check *k,
 			const struct pa_list_fault *fault)
 {
+	struct pa_check_context *c = k->c;
 	const char *text = fault_text(fault);
 	enum pa_severity severity = zone_severity(c->kernel, fault->zone);
 
@@ -56,6 +82,7 @@ static void check_fault(struct pa_check_context *c,
 		"%s, %s: %s", pa_holder_names[fault->holder], fault->list,
 		text);
 
+	set_told(k, f);
 	pa_finding_hex(f, "list_head", fault->head);
 	if (fault->kind == PA_FAULT_COUNT) {
 		pa_finding_number(f, "count", (int64_t)fault->a);
@@ -67,25 +94,11 @@ static void check_fault(struct pa_check_context *c,
 		pa_finding_hex(f, "link", fault->link);
 }
 
-/* What a list has told about the entry at @pfn; NULL if nothing. */
-static struct pa_finding *find_told(struct pa_check_context *c, size_t first,
-				    uint64_t pfn)
-{
-	for (size_t i = first; i < c->findings->list.length; i++) {
-		struct pa_finding *f = &c->findings->list.items[i];
-
-		if (f->pfn == pfn)
-			return f;
-	}
-	return NULL;
-}
-
 /* An entry of the wrong order is one defect, with all that it makes look so. */
-static bool is_told(struct pa_check_context *c, size_t first,
-		    const struct pa_anomaly *a)
+static bool is_told(struct buddy_check *k, const struct pa_anomaly *a)
 {
-	struct pa_finding *f = find_told(
-		c, first, a->kind == PA_ANOMALY_FREE_BODY ? a->a : a->pfn);
+	struct pa_finding *f =
+		find_told(k, a->kind == PA_ANOMALY_FREE_BODY ? a->a : a->pfn);
 
 	if (!f)
 		return false;
@@ -99,12 +112,12 @@ static bool is_told(struct pa_check_context *c, size_t first,
 	return true;
 }
 
-static void check_anomaly(struct pa_check_context *c, size_t first,
-			  const struct pa_anomaly *a)
+static void check_anomaly(struct buddy_check *k, const struct pa_anomaly *a)
 {
+	struct pa_check_context *c = k->c;
 	struct pa_finding *f;
 
-	if (is_told(c, first, a))
+	if (is_told(k, a))
 		return;
 
 	switch (a->kind) {
@@ -134,14 +147,16 @@ static void check_anomaly(struct pa_check_context *c, size_t first,
 		return;
 	}
 	pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, a->pfn));
+	set_told(k, f);
 }
 
 /* Every free block must have been met on its list. */
-static void check_unlisted(struct pa_check_context *c, size_t first,
-			   uint64_t pfn, uint32_t order)
+static void check_unlisted(struct buddy_check *k, uint64_t pfn, uint32_t order)
 {
+	struct pa_check_context *c = k->c;
+
 	/* But on a per-cpu list, say. */
-	if (find_told(c, first, pfn))
+	if (find_told(k, pfn))
 		return;
 
 	struct pa_finding *f =
@@ -193,7 +208,7 @@ struct pa_error *pa_check_buddy_structure(struct pa_check_context *c,
 	struct pa_census *census = c->census;
 	const struct pa_sections *sections = &kernel->sections;
 	bool lists_whole = !census->parts[PA_CENSUS_BUDDY].unreadable;
-	size_t first = c->findings->list.length;
+	struct buddy_check k = { .c = c };
 
 	pa_check_scan_coverage(c, result);
 	pa_check_part_coverage(c, result, PA_CENSUS_BUDDY);
@@ -206,10 +221,10 @@ struct pa_error *pa_check_buddy_structure(struct pa_check_context *c,
 		    (fault->kind == PA_FAULT_BROKEN ||
 		     fault->kind == PA_FAULT_ENDLESS))
 			lists_whole = false;
-		check_fault(c, fault);
+		check_fault(&k, fault);
 	}
 	for (size_t i = 0; i < census->anomalies.length; i++)
-		check_anomaly(c, first, &census->anomalies.items[i]);
+		check_anomaly(&k, &census->anomalies.items[i]);
 	result->examined = 0;
 	for (size_t i = 0; i < sections->list.length; i++) {
 		const uint8_t *classes = census->classes[i];
@@ -232,8 +247,7 @@ struct pa_error *pa_check_buddy_structure(struct pa_check_context *c,
 			result->examined++;
 			if (!(classes[j] & PA_MARK_LISTED)) {
 				if (lists_whole)
-					check_unlisted(c, first, start + j,
-						       order);
+					check_unlisted(&k, start + j, order);
 			} else if (should_have_merged(c, start + j, order)) {
 				struct pa_finding *f = pa_finding_add(
 					c->findings, PA_CHECK_BUDDY_STRUCTURE,
@@ -247,5 +261,6 @@ struct pa_error *pa_check_buddy_structure(struct pa_check_context *c,
 			}
 		}
 	}
+	pa_map_deinit(&k.told);
 	return NULL;
 }
