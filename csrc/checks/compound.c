@@ -64,7 +64,8 @@ enum pa_target pa_anomaly_head(const struct pa_census *census,
 static enum pa_severity folio_severity(struct pa_check_context *c,
 				       const struct pa_anomaly *a,
 				       uint64_t head_pfn,
-				       const struct pa_handled **handled_ret)
+				       const struct pa_handled **handled_ret,
+				       bool *unknown_ret)
 {
 	const struct pa_census *census = c->census;
 	const struct pa_page_format *f = &c->kernel->page_format;
@@ -75,6 +76,7 @@ static enum pa_severity folio_severity(struct pa_check_context *c,
 			pa_memmap_page(c->memmap, head_pfn, 1, &page);
 
 	*handled_ret = NULL;
+	*unknown_ret = false;
 	if (err || head_pfn == PA_NO_PFN) {
 		pa_error_destroy(err);
 		return PA_BUG;
@@ -89,11 +91,10 @@ static enum pa_severity folio_severity(struct pa_check_context *c,
 		return PA_BUG;
 	*handled_ret =
 		pa_handled_find(census, pa_min(head_pfn, a->pfn), a->pfn_end);
+	*unknown_ret = !*handled_ret && census->stacks_unread;
 	if (*handled_ret)
 		return PA_INFO;
-	return !refcount && (flags & f->flag.locked || census->stacks_unread) ?
-		       PA_SUSPECT :
-		       PA_BUG;
+	return !refcount && flags & f->flag.locked ? PA_SUSPECT : PA_BUG;
 }
 
 static struct pa_finding *add_finding(struct pa_check_context *c,
@@ -195,6 +196,7 @@ static void widen(struct pa_finding *f, const struct pa_anomaly *a,
 }
 
 static struct pa_error *check_anomaly(struct pa_check_context *c,
+				      struct pa_check_result *result,
 				      struct pa_map *told,
 				      const struct pa_anomaly *a)
 {
@@ -203,6 +205,7 @@ static struct pa_error *check_anomaly(struct pa_check_context *c,
 	const struct pa_handled *handled;
 	enum pa_severity severity;
 	struct pa_finding *f;
+	bool unknown;
 
 	/* A head that is no usable page: stale-page-reference's. */
 	if (pa_target_is_stale(target))
@@ -212,7 +215,13 @@ static struct pa_error *check_anomaly(struct pa_check_context *c,
 		widen(f, a, head_pfn);
 		return set_told(c, told, f, head_pfn);
 	}
-	severity = folio_severity(c, a, head_pfn, &handled);
+	severity = folio_severity(c, a, head_pfn, &handled, &unknown);
+	if (unknown) {
+		pa_check_status(result, PA_PARTIAL,
+				"compound pages may be in the hands of tasks "
+				"whose stacks could not be read");
+		return NULL;
+	}
 	f = add_finding(c, a, severity);
 	if (handled)
 		pa_check_add_task(c, f, handled->task);
@@ -235,7 +244,7 @@ struct pa_error *pa_check_compound_structure(struct pa_check_context *c,
 					  (enum pa_anomaly_kind)kind);
 	for (size_t i = 0; !err && i < c->census->anomalies.length; i++)
 		if (is_compound(c->census->anomalies.items[i].kind))
-			err = check_anomaly(c, &told,
+			err = check_anomaly(c, result, &told,
 					    &c->census->anomalies.items[i]);
 	pa_map_deinit(&told);
 	return err;

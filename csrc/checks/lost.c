@@ -32,11 +32,9 @@ static void report_lost(struct pa_check_context *c, uint64_t pfn, uint64_t end)
 	const struct pa_cpu_task *busy =
 		pa_cpu_tasks_in_kernel(&c->census->cpu_tasks);
 	uint64_t bytes = (end - pfn) << c->kernel->space.page_shift;
-	/* Nobody is known to have them, but somebody may. */
-	bool unsure = busy || c->census->stacks_unread;
 	struct pa_finding *f = pa_finding_add(
 		c->findings, PA_CHECK_LOST_FREE_PAGES,
-		unsure ? PA_SUSPECT : PA_BUG, pfn, end,
+		busy ? PA_SUSPECT : PA_BUG, pfn, end,
 		"%" PRIu64 " pages (%" PRIu64
 		" bytes) without references are on no list and nobody's",
 		end - pfn, bytes);
@@ -50,9 +48,16 @@ static void report_lost(struct pa_check_context *c, uint64_t pfn, uint64_t end)
 	}
 }
 
+struct lost_check {
+	struct pa_check_context *c;
+	/* Pages in nobody's hands, while some stacks could not be read. */
+	uint64_t unknown;
+};
+
 static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 {
-	struct pa_check_context *c = arg;
+	struct lost_check *k = arg;
+	struct pa_check_context *c = k->c;
 	uint32_t max_order = c->kernel->page_format.max_buddy_order;
 
 	/* Round poison the loss has a name of its own. */
@@ -70,7 +75,9 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 			start = pa_align_down(handled->pfn, PA_BIT(order));
 			next = start + PA_BIT(order);
 		}
-		if (pfn < start)
+		if (pfn < start && c->census->stacks_unread)
+			k->unknown += start - pfn;
+		else if (pfn < start)
 			report_lost(c, pfn, start);
 		if (handled)
 			report_handled(c, start, next, handled->task);
@@ -95,5 +102,15 @@ struct pa_error *pa_check_lost_free_pages(struct pa_check_context *c,
 				"the per-cpu lists could not be read");
 		return NULL;
 	}
-	return pa_orphans_visit(census, report_run, c);
+
+	struct lost_check k = { .c = c };
+	struct pa_error *err = pa_orphans_visit(census, report_run, &k);
+
+	if (k.unknown)
+		pa_check_status(result, PA_PARTIAL,
+				"%" PRIu64
+				" pages without references may be in the hands "
+				"of tasks whose stacks could not be read",
+				k.unknown);
+	return err;
 }

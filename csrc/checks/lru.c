@@ -139,6 +139,16 @@ static void add_lruvec(struct lru_check *k, struct pa_finding *f,
 				lruvec->locked ? "held" : "free");
 }
 
+/* Somebody has the folio in hand, or that can't be told. */
+static bool is_handled(const struct lru_check *k, const struct folio *folio)
+{
+	const struct pa_census *census = k->c->census;
+
+	return census->stacks_unread ||
+	       (folio && folio->pfn != PA_NO_PFN &&
+		pa_handled_find(census, folio->pfn, folio->pfn_end));
+}
+
 /*
  * With the lock held the list may be in the middle of a change: it is, where
  * somebody has that folio in hand.
@@ -149,11 +159,7 @@ static enum pa_severity severity_of(const struct lru_check *k,
 {
 	if (!lruvec || !lruvec->locked)
 		return PA_BUG;
-	return folio && folio->pfn != PA_NO_PFN &&
-			       pa_handled_find(k->c->census, folio->pfn,
-					       folio->pfn_end) ?
-		       PA_INFO :
-		       PA_SUSPECT;
+	return is_handled(k, folio) ? PA_INFO : PA_SUSPECT;
 }
 
 /* folio_lruvec(): by what the folio is charged to, and its node. */
@@ -399,7 +405,7 @@ static void report_class(struct lru_check *k, const struct pa_list_fault *fault,
 	enum pa_severity severity = severity_of(k, lruvec, folio);
 	struct pa_finding *f;
 
-	if (plain && lruvec->locked)
+	if (plain && (lruvec->locked || is_handled(k, folio)))
 		severity = PA_INFO;
 	else if (plain && k->lru->lruvecs.format.lock_in_lruvec)
 		severity = PA_SUSPECT;
