@@ -98,6 +98,7 @@ static uint64_t self_hosted(struct pa_check_context *c,
 			    const struct pa_zone *zone)
 {
 	const struct pa_kernel *kernel = c->kernel;
+	const struct pa_page_format *f = &kernel->page_format;
 	uint64_t pages = 0;
 
 	for (size_t i = 0; i < kernel->blocks.list.length; i++) {
@@ -116,8 +117,12 @@ static uint64_t self_hosted(struct pa_check_context *c,
 			pa_error_destroy(err);
 			continue;
 		}
-		if (pa_flags_zone(kernel, pa_page_flags(&kernel->page_format,
-							page)) == zone)
+		/*
+		 * Before v6.11 hot-added pages began reserved, and these stay
+		 * so (memmap_init_range(), MEMINIT_HOTPLUG).
+		 */
+		if (pa_flags_zone(kernel, pa_page_flags(f, page)) == zone &&
+		    !(pa_page_flags(f, page) & f->flag.reserved))
 			pages += block->vmemmap_pages;
 	}
 	return pages;

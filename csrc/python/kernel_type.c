@@ -280,6 +280,14 @@ static PyObject *kernel_page(PyObject *self, PyObject *arg)
 			  ((struct pa_kernel_object *)self)->kernel, pfn);
 }
 
+static PyObject *kernel_census(PyObject *self, PyObject *Py_UNUSED(args))
+{
+	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
+
+	return pa_py_census(pa_object_state(self), object->kernel,
+			    object->threads);
+}
+
 /* Which page an address names: a struct page, or the direct map. */
 static PyObject *kernel_resolve(PyObject *self, PyObject *arg)
 {
@@ -345,6 +353,11 @@ static PyMethodDef kernel_methods[] = {
 	  "memory() -> dict\n\nSections, zones, memory blocks and pgmaps." },
 	{ "page", kernel_page, METH_O,
 	  "page(pfn) -> dict\n\nEverything known of one page." },
+	{ "census", kernel_census, METH_NOARGS,
+	  "census() -> dict\n\n"
+	  "What every page is: a byte a page by section, a class in its low six "
+	  "bits, then whether a list has it, then whether it is poisoned; and "
+	  "each zone recounted." },
 	{ "resolve", kernel_resolve, METH_O,
 	  "resolve(address) -> int | None\n\n"
 	  "The pfn that a struct page's or direct map address names." },

@@ -29,6 +29,8 @@ PyObject *pa_py_checks(PyObject *module, PyObject *args);
 PyObject *pa_py_memory(const struct pa_kernel *kernel);
 PyObject *pa_py_page(struct pa_module_state *state,
 		     const struct pa_kernel *kernel, uint64_t pfn);
+PyObject *pa_py_census(struct pa_module_state *state,
+		       const struct pa_kernel *kernel, unsigned int threads);
 
 /* Sets @key to @value, whose reference is stolen; false with an exception. */
 static inline bool pa_py_set(PyObject *dict, const char *key, PyObject *value)
