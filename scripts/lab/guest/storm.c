@@ -60,7 +60,7 @@ static void write_some(char *p, size_t size)
 
 static void advise_some(char *p, size_t size)
 {
-	static const int advices[] = {
+	static const int hints[] = {
 		MADV_DONTNEED, MADV_FREE,	 MADV_COLD,
 		MADV_PAGEOUT,  MADV_COLLAPSE,	 MADV_HUGEPAGE,
 		MADV_WILLNEED, MADV_NOHUGEPAGE,	 MADV_MERGEABLE,
@@ -69,7 +69,7 @@ static void advise_some(char *p, size_t size)
 	size_t len;
 	char *at = some(p, size, &len);
 
-	madvise(at, len, advices[below(sizeof(advices) / sizeof(advices[0]))]);
+	madvise(at, len, hints[below(sizeof(hints) / sizeof(hints[0]))]);
 }
 
 /* One of everything that may be done to a mapping. */
