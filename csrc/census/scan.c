@@ -338,6 +338,71 @@ static struct pa_error *scanner_finish(void *arg, void *worker, bool failed)
 	return err;
 }
 
+/* Stretches of the memmap worth a hint, and how many of them at most. */
+#define EXPECT_BYTES PA_BIT(21)
+#define MAX_EXPECTED 1024
+
+/* Physical memory that goes on, page by page of page tables. */
+struct stretch {
+	struct pa_source *source;
+	uint64_t phys, end;
+	unsigned int nr_expected;
+};
+
+static void stretch_add(struct stretch *stretch, uint64_t phys, uint64_t length)
+{
+	if (length && phys == stretch->end) {
+		stretch->end += length;
+		return;
+	}
+	if (stretch->end - stretch->phys >= EXPECT_BYTES &&
+	    stretch->nr_expected++ < MAX_EXPECTED)
+		pa_source_expect(stretch->source, stretch->phys,
+				 stretch->end - stretch->phys);
+	stretch->phys = phys;
+	stretch->end = phys + length;
+}
+
+/* Tells the source where the memmap lies that the scan will read. */
+static struct pa_error *expect_memmap(const struct pa_kernel *kernel,
+				      const struct pa_job *job)
+{
+	const struct pa_sections *sections = &kernel->sections;
+	struct stretch stretch = { .source = kernel->source };
+	struct pa_memory *memory;
+	struct pa_error *err = pa_kernel_memory(kernel, &memory);
+
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < sections->list.length; i++) {
+		const struct pa_section *section = &sections->list.items[i];
+		uint64_t pfn = section->nr << sections->pages_shift;
+		uint64_t va = pa_pfn_to_page(kernel, pfn);
+		uint64_t end = pa_pfn_to_page(kernel, pfn + sections->pages);
+
+		err = pa_job_check(job);
+		while (!err && section->has_mem_map && va < end) {
+			struct pa_translation at;
+
+			err = pa_memory_translate(memory, va, &at);
+			if (err)
+				break;
+			at.length = pa_min(at.length, end - va);
+			if (at.mapped)
+				stretch_add(&stretch, at.phys, at.length);
+			va += at.length;
+		}
+		/* An absent page table is the scan's to tell. */
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			err = NULL;
+		}
+	}
+	stretch_add(&stretch, 0, 0);
+	pa_memory_destroy(memory);
+	return err;
+}
+
 struct pa_error *pa_census_scan(struct pa_census *census, struct pa_job *job)
 {
 	static const struct pa_work work = {
@@ -349,8 +414,10 @@ struct pa_error *pa_census_scan(struct pa_census *census, struct pa_job *job)
 
 	pa_job_phase(job, "memory map", nr);
 
-	struct pa_error *err = pa_job_run(job, &work, census, nr);
+	struct pa_error *err = expect_memmap(census->kernel, job);
 
+	if (!err)
+		err = pa_job_run(job, &work, census, nr);
 	if (err)
 		return err;
 	if (census->anomalies.length)

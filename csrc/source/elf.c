@@ -5,6 +5,8 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/bits.h"
 #include "source/elf_header.h"
@@ -18,6 +20,9 @@
 
 /* Of present memory, which a run reads from the disk. */
 #define MAX_RUN_BYTES (UINT64_C(16) << 20)
+
+/* The largest folio that x86-64 maps at once, as do others. */
+#define LARGE_FOLIO_BYTES PA_BIT(21)
 
 /* Where several segments speak of the same memory: one that has it wins. */
 enum rank {
@@ -94,11 +99,43 @@ static struct pa_error *elf_run(struct pa_reader *base, uint64_t phys,
 	return NULL;
 }
 
+/*
+ * What is not in the page cache then comes there in large folios, by reads as
+ * large, and is mapped a large folio at a time: a fault for each 4 KiB costs
+ * more than all else that is done with them. For all of the file this would
+ * be wrong: what lies scattered is read for the sake of single pages.
+ */
+static void elf_expect(struct pa_source *base, uint64_t phys, uint64_t length)
+{
+	const struct elf_source *source = (const struct elf_source *)base;
+	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t end = phys + pa_min(length, UINT64_MAX - phys);
+	size_t hint = 0;
+
+	while (phys < end) {
+		const struct pa_piece *piece;
+		struct pa_run run;
+
+		pa_table_run(&source->table, phys, end - phys, &hint, &run,
+			     &piece);
+		if (piece && run.length >= LARGE_FOLIO_BYTES) {
+			uint64_t from = piece->from + (phys - piece->start);
+			uint64_t start = pa_align_down(from, page_bytes);
+
+			/* A kernel that knows nothing of it says so; fine. */
+			madvise((void *)(source->file->map + start),
+				run.length + (from - start), MADV_HUGEPAGE);
+		}
+		phys += run.length;
+	}
+}
+
 static const struct pa_source_ops elf_ops = {
 	.destroy = elf_destroy,
 	.reader_create = elf_reader_create,
 	.reader_destroy = elf_reader_destroy,
 	.run = elf_run,
+	.expect = elf_expect,
 };
 
 static struct pa_error *damaged(const struct elf_source *source)

@@ -89,6 +89,9 @@ struct pa_source_ops {
 	struct pa_error *(*run)(struct pa_reader *reader, uint64_t phys,
 				uint64_t length, uint8_t *buffer,
 				struct pa_run *ret);
+	/* Optional. */
+	void (*expect)(struct pa_source *source, uint64_t phys,
+		       uint64_t length);
 };
 
 /* First member of each format's own source. */
@@ -132,6 +135,18 @@ struct pa_error *pa_source_callback(pa_read_phys_fn read, void *arg,
 				    uint16_t machine, struct pa_source **ret);
 
 void pa_source_destroy(struct pa_source *source);
+
+/*
+ * A hint: soon all of [phys, phys + length) will be read, in large pieces. For
+ * stretches of some MiB, and not for very many of them; before any reader is
+ * at work.
+ */
+static inline void pa_source_expect(struct pa_source *source, uint64_t phys,
+				    uint64_t length)
+{
+	if (source->ops->expect)
+		source->ops->expect(source, phys, length);
+}
 
 /* One per thread; owned by the caller. */
 static inline struct pa_error *pa_reader_create(struct pa_source *source,

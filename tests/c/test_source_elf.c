@@ -53,6 +53,30 @@ static void test_plain(uint64_t phoff)
 	close(file.fd);
 }
 
+/* What is expected is a hint, whatever it names. */
+static void test_expect(void)
+{
+	enum { BYTES = 5 << 20 };
+	const struct elf_segment segments[] = {
+		{ 0x1c00, ELF_DATA + 0x400, BYTES, 2 * BYTES },
+		{ UINT64_C(1) << 40, ELF_DATA + 0x400 + BYTES, 8, 8 },
+	};
+	struct memory_file file = elf_write(segments, 2, 64);
+	struct pa_source *source;
+
+	elf_write_memory(&file, ELF_DATA + 0x400, 0x1c00, BYTES);
+	elf_write_memory(&file, ELF_DATA + 0x400 + BYTES, segments[1].paddr, 8);
+	CHECK_OK(memory_file_open(&file, &source));
+	pa_source_expect(source, 0, UINT64_MAX);
+	pa_source_expect(source, 0x2345, 4 << 20);
+	pa_source_expect(source, UINT64_MAX, 1);
+	pa_source_expect(source, 0x1c00, 0);
+	CHECK(dump_count(source, 0, 4 * BYTES, PA_PRESENT) == BYTES);
+	CHECK(dump_count(source, segments[1].paddr, PAGE, PA_PRESENT) == 8);
+	pa_source_destroy(source);
+	close(file.fd);
+}
+
 /* The kernel image is there twice, and a later segment cuts a larger one. */
 static void test_overlap(void)
 {
@@ -452,6 +476,7 @@ int main(void)
 {
 	test_plain(64);
 	test_plain(0x9000);
+	test_expect();
 	test_overlap();
 	test_excluded();
 	test_cut_short();

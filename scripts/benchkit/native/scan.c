@@ -12,6 +12,7 @@ static const char *const part_names[PA_NR_CENSUS_PARTS] = {
 	[PA_CENSUS_SCAN] = "part_scan",	      [PA_CENSUS_BUDDY] = "part_buddy",
 	[PA_CENSUS_PCP] = "part_pcp",	      [PA_CENSUS_LRU] = "part_lru",
 	[PA_CENSUS_HUGETLB] = "part_hugetlb",
+	[PA_CENSUS_TAKEN] = "part_taken",
 };
 
 struct opened {
