@@ -48,6 +48,54 @@ static void report_lost(struct pa_check_context *c, uint64_t pfn, uint64_t end)
 	}
 }
 
+/* @head is that of a compound page round @pfn, or its order is not set yet. */
+static bool may_reach(struct pa_check_context *c, uint64_t head, uint64_t pfn)
+{
+	const struct pa_page_format *f = &c->kernel->page_format;
+	const uint8_t *page;
+	struct pa_error *err = pa_memmap_page(c->memmap, head, 2, &page);
+
+	if (err) {
+		pa_error_destroy(err);
+		return false;
+	}
+
+	uint32_t order = pa_folio_order(f, page);
+
+	return !order || (order <= f->max_order && pfn - head < PA_BIT(order));
+}
+
+/*
+ * prep_compound_page() makes a block's pages tails one after the other and sets
+ * the order last, free_pages_prepare() unmakes them so: the pages from @pfn on
+ * may be the rest of a block whose head is in somebody's hands. Where that
+ * ends, or @pfn.
+ */
+static uint64_t handled_rest(struct pa_check_context *c, uint64_t pfn,
+			     uint64_t end, const struct pa_handled **ret)
+{
+	uint32_t max_order = c->kernel->page_format.max_buddy_order;
+
+	for (uint32_t order = 1; order <= max_order; order++) {
+		uint64_t head = pa_align_down(pfn, PA_BIT(order));
+		const uint8_t *byte = pa_census_class(c->census, head);
+		uint8_t class = byte ? *byte & PA_CLASS_MASK : PA_CLASS_UNKNOWN;
+
+		if (head == pfn ||
+		    (class != PA_CLASS_USED_HEAD &&
+		     class != PA_CLASS_FROZEN_HEAD) ||
+		    !may_reach(c, head, pfn))
+			continue;
+		*ret = pa_handled_find(c->census, head, head + 1);
+		if (!*ret)
+			return pfn;
+		while (order < max_order && !(head & PA_BIT(order)))
+			order++;
+		return pa_min(end, head + PA_BIT(order));
+	}
+	return pfn;
+}
+
 struct lost_check {
 	struct pa_check_context *c;
 	/* Pages in nobody's hands, while some stacks could not be read. */
@@ -64,11 +112,15 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 	if (pa_poisoned_in(c->census, pfn, end))
 		return NULL;
 	while (pfn < end) {
-		const struct pa_handled *handled =
-			pa_handled_find(c->census, pfn, end);
-		uint64_t start = end, next = end;
+		const struct pa_handled *handled;
+		uint64_t start = pfn;
+		uint64_t next = handled_rest(c, pfn, end, &handled);
 
-		if (handled) {
+		if (next == pfn) {
+			start = next = end;
+			handled = pa_handled_find(c->census, pfn, end);
+		}
+		if (handled && start == end) {
 			uint32_t order = pa_orphans_block_order(
 				handled->pfn, pfn, end, max_order);
 

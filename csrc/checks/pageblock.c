@@ -43,7 +43,13 @@ struct isolator {
 static struct pa_error *find_isolator(struct pa_check_context *c,
 				      struct isolator *ret)
 {
+	/*
+	 * Between memory_block_change_state(), whose callers' frames the
+	 * compiler may leave out, and offline_pages(), mem_hotplug_begin()
+	 * waits for long.
+	 */
 	static const enum pa_symbol_id functions[] = {
+		PA_SYM_device_offline,
 		PA_SYM_offline_pages,
 		PA_SYM_online_pages,
 		PA_SYM_start_isolate_page_range,
