@@ -8,11 +8,11 @@
 
 #include "checks/audit.h"
 
+/* Parts that are added have a number until they get a name here. */
 static const char *const part_names[PA_NR_CENSUS_PARTS] = {
-	[PA_CENSUS_SCAN] = "part_scan",	      [PA_CENSUS_BUDDY] = "part_buddy",
-	[PA_CENSUS_PCP] = "part_pcp",	      [PA_CENSUS_LRU] = "part_lru",
-	[PA_CENSUS_HUGETLB] = "part_hugetlb",
-	[PA_CENSUS_TAKEN] = "part_taken",
+	[PA_CENSUS_SCAN] = "scan", [PA_CENSUS_BUDDY] = "buddy",
+	[PA_CENSUS_PCP] = "pcp",   [PA_CENSUS_TAKEN] = "taken",
+	[PA_CENSUS_LRU] = "lru",   [PA_CENSUS_HUGETLB] = "hugetlb",
 };
 
 struct opened {
@@ -70,9 +70,13 @@ static void audit(struct opened *opened)
 
 	bench_ok(pa_audit_run(opened->kernel, NULL, &opened->job, &audit));
 	bench_end("audit", begin);
-	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++)
-		printf("%s %.6f\n", part_names[i],
+	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++) {
+		char number[16];
+
+		snprintf(number, sizeof(number), "%d", i);
+		printf("part_%s %.6f\n", part_names[i] ? part_names[i] : number,
 		       audit->census->parts[i].seconds);
+	}
 	for (int i = 0; i < PA_NR_CHECKS; i++)
 		checks += audit->results[i].seconds;
 	printf("checks %.6f\n", checks);
