@@ -253,7 +253,8 @@ struct pa_census {
 	const struct pa_kernel *kernel;
 	/*
 	 * By index in kernel->sections.list: one byte a pfn of the section,
-	 * or NULL for a section without online or device memory.
+	 * or NULL for a section that nothing is known of: without online or
+	 * device memory, or with none of its memmap in the target.
 	 */
 	uint8_t **classes;
 	PA_ARRAY(struct pa_anomaly) anomalies;

@@ -239,6 +239,7 @@ static struct pa_error *scan_section(void *worker, uint64_t index)
 	const struct pa_section *section = &sections->list.items[index];
 	uint64_t start = section->nr << sections->pages_shift;
 	uint64_t end = start + sections->pages;
+	uint64_t known = s->pages_read;
 	uint8_t *classes = NULL;
 
 	for (uint64_t pfn = start, next; pfn < end; pfn = next) {
@@ -251,8 +252,10 @@ static struct pa_error *scan_section(void *worker, uint64_t index)
 			fill = PA_CLASS_UNKNOWN;
 			s->pages_unreadable += next - pfn;
 		}
-		if (state == PA_PFN_ALTMAP)
+		if (state == PA_PFN_ALTMAP) {
 			fill = PA_CLASS_ALTMAP;
+			known = PA_NO_PFN;
+		}
 		if (!classes && (read || fill != PA_CLASS_NOT_MEMORY)) {
 			classes = calloc(sections->pages, 1);
 			if (!classes)
@@ -273,6 +276,11 @@ static struct pa_error *scan_section(void *worker, uint64_t index)
 
 		if (err)
 			return err;
+	}
+	/* A damaged table of sections has far more than there is memory. */
+	if (known == s->pages_read) {
+		free(classes);
+		s->census->classes[index] = NULL;
 	}
 	return NULL;
 }
