@@ -11,6 +11,7 @@
 
 struct list_run {
 	struct pa_census *census;
+	const struct pa_job *job;
 	enum pa_census_part part;
 };
 
@@ -22,6 +23,7 @@ static struct pa_error *worker_start(void *arg, void **ret)
 	if (!worker)
 		return &pa_error_no_memory;
 	worker->census = run->census;
+	worker->job = run->job;
 
 	struct pa_error *err =
 		pa_kernel_memory(run->census->kernel, &worker->memory);
@@ -60,7 +62,11 @@ struct pa_error *pa_lists_run(struct pa_census *census, struct pa_job *job,
 			      enum pa_census_part part, const char *phase,
 			      pa_list_item_fn item, uint64_t nr_lists)
 {
-	struct list_run run = { .census = census, .part = part };
+	struct list_run run = {
+		.census = census,
+		.job = job,
+		.part = part,
+	};
 	struct pa_work work = {
 		.start = worker_start,
 		.item = item,
@@ -188,15 +194,36 @@ static bool names_stale(struct pa_list_worker *worker, uint64_t node,
 	}
 }
 
+struct cancellable {
+	struct pa_list_worker *worker;
+	pa_list_visit_fn visit;
+	void *arg;
+};
+
+/* Ctrl-C is heard at each entry. */
+static bool visit_unless_cancelled(void *arg, uint64_t node)
+{
+	struct cancellable *walk = arg;
+
+	walk->worker->err = pa_job_check(walk->worker->job);
+	return !walk->worker->err && walk->visit(walk->arg, node);
+}
+
 struct pa_error *pa_list_check(struct pa_list_worker *worker,
 			       const struct pa_list_fault *fault,
 			       uint64_t limit, pa_list_visit_fn visit,
 			       void *arg)
 {
 	struct pa_list_fault copy = *fault;
+	struct cancellable walk = {
+		.worker = worker,
+		.visit = visit,
+		.arg = arg,
+	};
 	struct pa_list_result result;
 	struct pa_error *err = pa_list_walk(worker->memory, fault->head, limit,
-					    visit, arg, &result);
+					    visit_unless_cancelled, &walk,
+					    &result);
 
 	if (!err && worker->err)
 		err = pa_take(worker->err);

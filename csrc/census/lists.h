@@ -14,6 +14,8 @@
 /* One thread's state while lists are walked. */
 struct pa_list_worker {
 	struct pa_census *census;
+	/* Borrowed; a list can be as long as the machine has pages. */
+	const struct pa_job *job;
 	struct pa_memory *memory;
 	/* The name of the list being walked, for its faults. */
 	char name[128];

@@ -285,7 +285,9 @@ static struct pa_error *walk_way(struct walk *w, bool forward,
 			w->walked->end = PA_LIST_ENDLESS;
 			return NULL;
 		}
-		err = read_entry(w, *link, &e);
+		err = pa_job_check(w->worker->job);
+		if (!err)
+			err = read_entry(w, *link, &e);
 		if (pa_error_is_target(err)) {
 			pa_error_destroy(err);
 			w->walked->end = PA_LIST_UNREADABLE;

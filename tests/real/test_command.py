@@ -157,7 +157,7 @@ class Source:
         def read(phys, length):
             if slow:
                 print("reading", file=sys.stderr, flush=True)
-                time.sleep(0.02)
+                time.sleep(0.002)
             try:
                 return file.read(phys, length)
             except target.TargetError:
@@ -175,8 +175,9 @@ sys.exit(cli.main())
 """
 
 
+@pytest.mark.parametrize("reads", [3, 1500])
 @pytest.mark.parametrize("threads", ["1", "4"])
-def test_interrupt(threads: str) -> None:
+def test_interrupt(threads: str, reads: int) -> None:
     """Ctrl-C while the C core works ends the command soon, and in its own words."""
     dump = make.dump("v6.12", "light")
     with subprocess.Popen(
@@ -186,7 +187,7 @@ def test_interrupt(threads: str) -> None:
         text=True,
     ) as process:
         assert process.stderr is not None
-        for _ in range(3):
+        for _ in range(reads):
             assert process.stderr.readline() == "reading\n"
         process.send_signal(signal.SIGINT)
         begun = time.monotonic()
