@@ -43,10 +43,22 @@ static uint64_t owned_pages(const struct pa_census *census, uint64_t start,
 	return best;
 }
 
+/* What the page is was not read, or is told to be garbage. */
+static bool is_unknown(const struct pa_census *census, uint64_t pfn)
+{
+	const uint8_t *byte = pa_census_class(census, pfn);
+
+	return byte && ((*byte & PA_CLASS_MASK) == PA_CLASS_UNKNOWN ||
+			(*byte & PA_CLASS_MASK) == PA_CLASS_UNINITIALISED);
+}
+
 static struct pa_error *visit_run(const struct pa_census *census,
 				  uint64_t start, uint64_t end,
 				  pa_orphans_fn visit, void *arg)
 {
+	/* Whether the run is the rest of something can't be told. */
+	if ((start && is_unknown(census, start - 1)) || is_unknown(census, end))
+		return NULL;
 	start += owned_pages(census, start, end);
 	return start < end ? visit(arg, start, end) : NULL;
 }

@@ -14,16 +14,21 @@ struct pcp_list {
 static bool claim(struct pcp_list *list, uint64_t pfn)
 {
 	struct pa_census *census = list->worker->census;
+	bool whole = true;
 
 	for (uint64_t i = 0; i < PA_BIT(list->order); i++) {
 		uint8_t *class = pa_census_class(census, pfn + i);
 
-		if (!class || (*class & PA_CLASS_MASK) != PA_CLASS_ZERO)
-			return false;
+		if (!class || (*class & PA_CLASS_MASK) != PA_CLASS_ZERO) {
+			/* One page that is wrong leaves the others here. */
+			whole = whole && class &&
+				(*class & PA_CLASS_MASK) == PA_CLASS_UNKNOWN;
+			continue;
+		}
 		*class = (uint8_t)((*class & ~PA_CLASS_MASK) | PA_CLASS_PCP |
 				   PA_MARK_LISTED);
 	}
-	return true;
+	return whole;
 }
 
 static bool visit_pcp(void *arg, uint64_t node)

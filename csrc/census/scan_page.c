@@ -184,8 +184,8 @@ static struct pa_error *scan_tail(struct pa_scanner *s, uint64_t pfn,
 		err = pa_scan_anomaly(s, PA_ANOMALY_TAIL_MAPPING, pfn,
 				      pa_load_u64(page + f->mapping),
 				      s->head_pfn, 0);
-	/* HVO images repeat the head's flags. */
-	if (!err && !s->tail_irregular &&
+	/* HVO images repeat the head's flags; garbage has any. */
+	if (!err && !s->tail_irregular && s->zone &&
 	    pa_page_flags(f, page) & f->flag.hwpoison) {
 		*class_ret |= PA_MARK_HWPOISON;
 		err = note_poisoned(s, pfn, page, PA_CLASS_TAIL);
@@ -248,9 +248,12 @@ static struct pa_error *scan_orphan_tail(struct pa_scanner *s, uint64_t pfn,
 	err = enter_named(s, pfn, head, class_ret, &entered);
 	if (err || *class_ret == PA_CLASS_UNKNOWN)
 		return err;
-	if (!entered)
+	if (!entered) {
+		/* What it really is can't be told. */
+		*class_ret = PA_CLASS_UNKNOWN;
 		return pa_scan_anomaly(s, PA_ANOMALY_TAIL_HEAD, pfn,
 				       pa_page_compound(s->format, page), 0, 0);
+	}
 	return scan_tail(s, pfn, page, nr, class_ret);
 }
 
@@ -463,6 +466,30 @@ static struct pa_error *scan_links(struct pa_scanner *s, uint64_t pfn,
 			       0, 0);
 }
 
+/*
+ * A page whose flags name no zone of ordinary memory, which is told: its flags
+ * are garbage, what its other words say may be right.
+ */
+static struct pa_error *scan_stray(struct pa_scanner *s, uint64_t pfn,
+				   const uint8_t *page, uint8_t *class_ret)
+{
+	const struct pa_page_format *f = s->format;
+	uint32_t type = pa_page_type_word(f, page);
+
+	if (f->zone_device >= 0 && pa_page_zone(f, pa_page_flags(f, page)) ==
+					   (unsigned int)f->zone_device)
+		*class_ret = PA_CLASS_DEVICE;
+	else if (pa_page_type(f, type) == PA_PAGE_BUDDY)
+		return scan_free(s, pfn, page, class_ret);
+	else if (pa_page_refcount(f, page) || type != UINT32_MAX ||
+		 pa_page_is_tail(f, page))
+		*class_ret = PA_CLASS_UNKNOWN;
+	else
+		*class_ret = pfn < s->free_end ? PA_CLASS_FREE_BODY :
+						 PA_CLASS_ZERO;
+	return NULL;
+}
+
 struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 			      const uint8_t *page, uint64_t nr,
 			      uint8_t *class_ret)
@@ -491,6 +518,8 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 		if (err || pfn < s->tail_end)
 			return err;
 	}
+	if (!zone_known && !(flags & f->flag.reserved))
+		return scan_stray(s, pfn, page, class_ret);
 	if (flags & f->flag.reserved)
 		s->zone_count->reserved++;
 

@@ -195,6 +195,16 @@ static void widen(struct pa_finding *f, const struct pa_anomaly *a,
 		f->pfn_end = end;
 }
 
+/* The head's own struct page is garbage, which other checks have told. */
+static bool is_garbage(const struct pa_census *census, uint64_t pfn)
+{
+	const uint8_t *byte = pfn == PA_NO_PFN ? NULL :
+						 pa_census_class(census, pfn);
+
+	return byte && ((*byte & PA_CLASS_MASK) == PA_CLASS_UNKNOWN ||
+			(*byte & PA_CLASS_MASK) == PA_CLASS_UNINITIALISED);
+}
+
 static struct pa_error *check_anomaly(struct pa_check_context *c,
 				      struct pa_check_result *result,
 				      struct pa_map *told,
@@ -208,7 +218,8 @@ static struct pa_error *check_anomaly(struct pa_check_context *c,
 	bool unknown;
 
 	/* A head that is no usable page: stale-page-reference's. */
-	if (pa_target_is_stale(target))
+	if (pa_target_is_stale(target) ||
+	    (head_pfn != a->pfn && is_garbage(c->census, head_pfn)))
 		return NULL;
 	f = find_same_head(c, told, head_pfn);
 	if (f) {

@@ -161,7 +161,8 @@ static uint64_t unsure_pages(struct pa_check_context *c,
 		const struct pa_anomaly *a = &c->census->anomalies.items[i];
 
 		if ((a->kind == PA_ANOMALY_UNINITIALISED ||
-		     a->kind == PA_ANOMALY_LINKS) &&
+		     a->kind == PA_ANOMALY_LINKS ||
+		     a->kind == PA_ANOMALY_DEVICE_DANGLING) &&
 		    pa_zone_spans(zone, a->pfn))
 			pages += a->pfn_end - a->pfn;
 	}
