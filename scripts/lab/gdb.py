@@ -80,6 +80,18 @@ class Gdb:
             raise LabError(f"the guest stopped, but not at the breakpoint: {stopped}")
         self.ask(f"z1,{address:x},1")
 
+    def try_run_to(self, address: int, seconds: float) -> bool:
+        """The same, but where nobody comes there in time the machine is stopped where it is."""
+        self.ask(f"Z1,{address:x},1")
+        self._send("c")
+        try:
+            came = self._receive(seconds).startswith("T05")
+        except LabError:
+            self._socket.sendall(b"\x03")
+            came = self._receive(30).startswith("T05")
+        self.ask(f"z1,{address:x},1")
+        return came
+
     def register(self, name: str) -> int:
         """A register of the CPU that stopped."""
         raw = bytes.fromhex(self.ask(f"p{REGISTERS[name]:x}"))

@@ -8,6 +8,7 @@ info of such a dump is kept with the dump, for a person to understand.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import shutil
@@ -23,6 +24,7 @@ from drgn_contrib import report as reports
 from drgn_contrib import run, target
 
 from . import elfcore, initramfs, kernels, makedump
+from .instants import FUNCTIONS, Breakpoints
 from .make import CMDLINE, SILENCE_SECONDS
 from .paths import lab_dir, lock, made_dir
 from .qemu import Hardware, Machine
@@ -126,6 +128,17 @@ class Soak:
 
     def _boot(self, mix: str, option: str, wanted: int, work: Path) -> None:
         chance = random.Random(f"{self.kernel.key} {mix} {self.seed}")
+        with self._machine(mix, option, work) as machine:
+            time.sleep(WARM_UP)
+            while len(self.done) < wanted:
+                time.sleep(chance.uniform(*PAUSE))
+                if machine.process.poll() is not None:
+                    machine.hear(0)
+                self.done.append(self._stop(machine, mix, work))
+
+    @contextlib.contextmanager
+    def _machine(self, mix: str, option: str, work: Path) -> Iterator[Machine]:
+        """A guest that storms."""
         recipe = f". /storm.sh\nstorm {' '.join(MIXES[mix])}\nguest host storming\n"
         recipe += "while sleep 60; do :; done\n"
         extra = {"storm.sh": (initramfs.GUEST_DIR / "storm.sh").read_bytes()}
@@ -134,12 +147,7 @@ class Soak:
         cmdline = f"{CMDLINE} {GUEST_CMDLINE} {option}"
         with Machine(self.kernel, HARDWARE, image, cmdline, work) as machine:
             self._until_storm(machine)
-            time.sleep(WARM_UP)
-            while len(self.done) < wanted:
-                time.sleep(chance.uniform(*PAUSE))
-                if machine.process.poll() is not None:
-                    machine.hear(0)
-                self.done.append(self._stop(machine, mix, work))
+            yield machine
 
     @staticmethod
     def _until_storm(machine: Machine) -> None:
@@ -151,12 +159,29 @@ class Soak:
             if word == "storming":
                 return
 
+    def stop_at_functions(self, mix: str, rounds: int = 1) -> None:
+        """Boot a guest, let it storm, and stop it in each function that it may be amiss in."""
+        work = made_dir("soak", "work")
+        with lock("qemu"), self._machine(mix, PREEMPTION[0], work) as machine:
+            time.sleep(WARM_UP)
+            breakpoints = Breakpoints(self.kernel, machine)
+            for kind in MIXES[mix] * rounds:
+                for function in FUNCTIONS.get(kind, ()):
+                    for where in breakpoints.stops(function):
+                        self.done.append(self._audited(machine, mix, work, where))
+            breakpoints.detach()
+        shutil.rmtree(work)
+
     def _stop(self, machine: Machine, mix: str, work: Path) -> Instant:
+        machine.qmp.command("stop")
+        instant = self._audited(machine, mix, work)
+        machine.qmp.command("cont")
+        return instant
+
+    def _audited(self, machine: Machine, mix: str, work: Path, where: str = "") -> Instant:
         number = len(self.done) + 1
         vmcore = work / "vmcore.elf"
-        machine.qmp.command("stop")
         elfcore.write_vmcore(vmcore, machine.notes(), machine.segments(), 0)
-        machine.qmp.command("cont")
         begun = time.monotonic()
         report, trouble = self._audit(vmcore)
         seconds = time.monotonic() - begun
@@ -164,7 +189,7 @@ class Soak:
             trouble = self._audit_zlib(vmcore, report)
         instant = Instant(self.kernel.key, mix, self.seed, number, seconds, report, trouble)
         for line in instant.lines():
-            print(f"  {instant.name}: {line}", flush=True)
+            print(f"  {instant.name}: {where and where + ': '}{line}", flush=True)
         if self.keep_all or not instant.clean:
             kept = made_dir("soak", instant.name)
             vmcore.rename(kept / "vmcore.elf")
@@ -222,6 +247,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__.splitlines()[0])
     parser.add_argument("kernel", nargs="*", help="keys; the four main ones when left out")
     parser.add_argument("-n", type=int, default=20, help="stops a kernel and mix (default: 20)")
+    parser.add_argument(
+        "--functions",
+        action="store_true",
+        help="stop a guest of each mix in functions of its kernel, instead of at random",
+    )
     parser.add_argument("--mix", action="append", choices=[*MIXES], help="default: all of them")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100000)
     parser.add_argument("--zlib", type=int, default=5, help="every so manieth as kdump, too")
@@ -232,7 +262,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         for key in args.kernel or MAIN_KERNELS:
             soak = Soak(kernels.fetch(key), args.seed, args.zlib, args.keep_all, instants)
             for mix in args.mix or MIXES:
-                soak.storm(mix, args.n)
+                if args.functions:
+                    soak.stop_at_functions(mix)
+                else:
+                    soak.storm(mix, args.n)
     except LabError as error:
         print(f"soak: {error}", file=sys.stderr)
         return 2
