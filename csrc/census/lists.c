@@ -225,6 +225,14 @@ struct pa_error *pa_list_check(struct pa_list_worker *worker,
 					    visit_unless_cancelled, &walk,
 					    &result);
 
+	/* No entry is met twice: each must answer the one met before it. */
+	if (!err && (result.end == PA_LIST_BROKEN ||
+		     result.end == PA_LIST_UNREADABLE)) {
+		struct pa_list_result back;
+
+		err = pa_list_walk_back(worker->memory, fault->head, limit,
+					visit_unless_cancelled, &walk, &back);
+	}
 	if (!err && worker->err)
 		err = pa_take(worker->err);
 	if (err)

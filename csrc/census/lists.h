@@ -35,8 +35,8 @@ struct pa_error *pa_lists_run(struct pa_census *census, struct pa_job *job,
 			      pa_list_item_fn item, uint64_t nr_lists);
 
 /*
- * Walks the list at @fault->head, at most @limit entries. A break of the list
- * becomes a fault made from @fault.
+ * Walks the list at @fault->head, at most @limit entries, from both ends where
+ * it is broken. A break of the list becomes a fault made from @fault.
  */
 struct pa_error *pa_list_check(struct pa_list_worker *worker,
 			       const struct pa_list_fault *fault,

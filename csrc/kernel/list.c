@@ -2,27 +2,25 @@
 #include "kernel/list.h"
 
 /* struct list_head is { next, prev } on every kernel. */
-struct list_head {
-	uint64_t next;
-	uint64_t prev;
-};
+enum way { FORWARD, BACK };
 
-struct pa_error *pa_list_walk(struct pa_memory *memory, uint64_t head,
-			      uint64_t limit, pa_list_visit_fn visit, void *arg,
-			      struct pa_list_result *ret)
+static struct pa_error *walk(struct pa_memory *memory, uint64_t head,
+			     uint64_t limit, enum way way,
+			     pa_list_visit_fn visit, void *arg,
+			     struct pa_list_result *ret)
 {
 	struct pa_list_result result = { .end = PA_LIST_WHOLE, .node = head };
-	struct list_head links;
+	uint64_t links[2] = { 0 };
 	struct pa_error *err =
-		pa_memory_read(memory, head, sizeof(links), &links);
-	uint64_t head_prev = links.prev;
+		pa_memory_read(memory, head, sizeof(links), links);
+	uint64_t last = links[!way];
 
 	while (!err) {
-		uint64_t next = links.next;
+		uint64_t next = links[way];
 
 		result.link = next;
 		if (next == head) {
-			if (head_prev != result.node)
+			if (last != result.node)
 				result.end = PA_LIST_BROKEN;
 			break;
 		}
@@ -34,10 +32,10 @@ struct pa_error *pa_list_walk(struct pa_memory *memory, uint64_t head,
 			result.end = PA_LIST_ENDLESS;
 			break;
 		}
-		err = pa_memory_read(memory, next, sizeof(links), &links);
+		err = pa_memory_read(memory, next, sizeof(links), links);
 		if (err)
 			break;
-		if (links.prev != result.node) {
+		if (links[!way] != result.node) {
 			/* Name the entry that disagrees with its neighbour. */
 			result.end = PA_LIST_BROKEN;
 			break;
@@ -57,4 +55,18 @@ struct pa_error *pa_list_walk(struct pa_memory *memory, uint64_t head,
 	if (!err)
 		*ret = result;
 	return err;
+}
+
+struct pa_error *pa_list_walk(struct pa_memory *memory, uint64_t head,
+			      uint64_t limit, pa_list_visit_fn visit, void *arg,
+			      struct pa_list_result *ret)
+{
+	return walk(memory, head, limit, FORWARD, visit, arg, ret);
+}
+
+struct pa_error *pa_list_walk_back(struct pa_memory *memory, uint64_t head,
+				   uint64_t limit, pa_list_visit_fn visit,
+				   void *arg, struct pa_list_result *ret)
+{
+	return walk(memory, head, limit, BACK, visit, arg, ret);
 }

@@ -37,4 +37,9 @@ struct pa_error *pa_list_walk(struct pa_memory *memory, uint64_t head,
 			      uint64_t limit, pa_list_visit_fn visit, void *arg,
 			      struct pa_list_result *ret);
 
+/* The same from the list's end: what comes behind a break. */
+struct pa_error *pa_list_walk_back(struct pa_memory *memory, uint64_t head,
+				   uint64_t limit, pa_list_visit_fn visit,
+				   void *arg, struct pa_list_result *ret);
+
 #endif
