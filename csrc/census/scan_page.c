@@ -568,13 +568,9 @@ struct pa_error *pa_scan_device(struct pa_scanner *s, uint8_t *classes,
 				const struct pa_memmap_run *run)
 {
 	const struct pa_page_format *f = s->format;
-	const struct pa_layout *layout = s->kernel->layout;
 	const struct pa_pgmap_range *range =
 		pa_pgmap_range_at(&s->kernel->pgmaps, run->pfn);
 	uint64_t map = s->kernel->pgmaps.maps.items[range->map].address;
-	uint32_t pgmap_at = PA_HAS(layout, page, pgmap) ?
-				    PA_OFFSETOF(layout, page, pgmap) :
-				    PA_OFFSETOF(layout, folio, pgmap);
 
 	for (uint64_t i = 0; i < run->nr; i++) {
 		const uint8_t *page = run->pages + i * f->size;
@@ -586,10 +582,10 @@ struct pa_error *pa_scan_device(struct pa_scanner *s, uint8_t *classes,
 			err = pa_scan_anomaly(s, PA_ANOMALY_DEVICE_LINKS,
 					      run->pfn + i, flags, 0, 0);
 		else if (!pa_page_is_tail(f, page) &&
-			 pa_load_u64(page + pgmap_at) != map)
+			 pa_load_u64(page + f->pgmap) != map)
 			err = pa_scan_anomaly(s, PA_ANOMALY_DEVICE_PGMAP,
 					      run->pfn + i,
-					      pa_load_u64(page + pgmap_at), map,
+					      pa_load_u64(page + f->pgmap), map,
 					      0);
 		if (!err && flags & f->flag.hwpoison) {
 			struct pa_poisoned poisoned = {

@@ -14,9 +14,9 @@
 #define MAX_SECTIONS PA_BIT(22)
 
 /*
- * The flags were macros before v6.1 (they became an anonymous enum with commit
- * ed7802dd48f7); those macros were bits 0 to 3, and the taint bit 4 came with
- * commit 1f90a3477df3 in v5.12, as an enumerator only from v6.1.
+ * The flags were macros before commit ed7802dd48f7 made them an anonymous enum,
+ * which v6.1 has; those macros were bits 0 to 3, and the taint bit 4 came with
+ * commit 1f90a3477df3 in v5.12.
  */
 static void section_bits(const struct pa_layout *layout,
 			 struct pa_section_bits *ret)

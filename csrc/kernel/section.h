@@ -15,8 +15,6 @@
 
 /* Subsections are 2 MiB on every architecture (SUBSECTION_SHIFT). */
 #define PA_SUBSECTION_SHIFT 21
-/* A section has at most 2^(40 - 21) of them; x86_64 has 64. */
-#define PA_MAX_SUBSECTION_WORDS 64
 
 struct pa_section {
 	uint64_t nr;
