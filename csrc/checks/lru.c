@@ -218,12 +218,12 @@ static bool break_explains(struct lru_check *k, const struct pa_lruvec *lruvec,
 	const struct pa_lruvecs *lruvecs = &k->lru->lruvecs;
 
 	*known = true;
-	for (size_t i = 0; i < lruvecs->lists.length; i++) {
+	for (size_t i = lruvec->first_list;
+	     i < lruvec->first_list + lruvec->nr_lists; i++) {
 		const struct pa_lru_list *list = &lruvecs->lists.items[i];
 		enum pa_list_end end = k->lru->walked[i].end;
 
-		if (&lruvecs->list.items[list->lruvec] != lruvec ||
-		    end == PA_LIST_WHOLE || !may_be_on(k, list, flags))
+		if (end == PA_LIST_WHOLE || !may_be_on(k, list, flags))
 			continue;
 		*known = end != PA_LIST_UNREADABLE;
 		k->unreached[i]++;

@@ -198,10 +198,13 @@ static struct pa_error *read_lruvec(struct reading *r, uint64_t address,
 		lruvec.locked = pa_load_u32(r->bytes + f->lock);
 	if (f->nr_gens)
 		lruvec.gen_enabled = r->bytes[f->gen_enabled];
+	lruvec.first_list = lruvecs->lists.length;
 	if (lruvecs->list.length >= UINT32_MAX ||
 	    !pa_array_append(&lruvecs->list, lruvec) ||
 	    !add_lists(r, (uint32_t)(lruvecs->list.length - 1)))
 		return &pa_error_no_memory;
+	lruvecs->list.items[lruvecs->list.length - 1].nr_lists =
+		lruvecs->lists.length - lruvec.first_list;
 	return NULL;
 }
 

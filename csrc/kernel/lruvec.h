@@ -56,6 +56,8 @@ struct pa_lruvec {
 	bool locked;
 	/* lrugen.enabled: folios are added to generations. */
 	bool gen_enabled;
+	/* Its lists: a stretch of pa_lruvecs.lists. */
+	size_t first_list, nr_lists;
 };
 
 /* One list of a lruvec. */
