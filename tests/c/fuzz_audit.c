@@ -337,7 +337,7 @@ static void audit(struct overlay *overlay, const struct pa_layout *layout)
 	if (err)
 		consume(err);
 	overlay->phase = "audit";
-	pa_job_init(&job, nr_threads);
+	pa_job_init(&job, overlay->tracing ? 1 : nr_threads);
 	err = pa_audit_run(kernel, NULL, &job, &audit);
 	if (err)
 		consume(err);
