@@ -76,9 +76,6 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 	for (uint64_t i = 0; i < MAX_LIST; i++) {
 		uint64_t next, back;
 
-		if (node_pfn(taken, node) != PA_NO_PFN &&
-		    !pa_map_set(&taken->met, node, 0))
-			return &pa_error_no_memory;
 		err = pa_memory_read_u64(taken->memmap->memory, node, &next);
 		if (err)
 			return err;
@@ -90,6 +87,10 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 			return err;
 		if (back != node)
 			return NULL;
+		/* Only here: most pages that nobody has are on no list. */
+		if (node_pfn(taken, node) != PA_NO_PFN &&
+		    !pa_map_set(&taken->met, node, 0))
+			return &pa_error_no_memory;
 		heads += node_pfn(taken, next) == PA_NO_PFN;
 		if (next == start) {
 			*ret = heads == 1 && i;
