@@ -42,6 +42,10 @@ static bool visit(void *arg, uint64_t node)
 	if (!pa_list_entry(worker, node, fault, &class))
 		return !worker->err;
 	fault->page_class = *class & PA_CLASS_MASK;
+	if (fault->page_class == PA_CLASS_UNKNOWN) {
+		worker->unreadable++;
+		return true;
+	}
 	if (fault->target == PA_TARGET_FREE) {
 		fault->kind = PA_FAULT_STALE;
 		return pa_list_fault_add(worker, fault);

@@ -103,12 +103,12 @@ bool pa_list_entry(struct pa_list_worker *worker, uint64_t node,
 	switch (fault->target) {
 	case PA_TARGET_USABLE:
 	case PA_TARGET_FREE:
-		*class_ret = pa_census_class(census, fault->pfn);
+	case PA_TARGET_UNKNOWN:
+		*class_ret = fault->pfn == PA_NO_PFN ?
+				     NULL :
+				     pa_census_class(census, fault->pfn);
 		if (*class_ret)
 			return true;
-		worker->unreadable++;
-		return false;
-	case PA_TARGET_UNKNOWN:
 		worker->unreadable++;
 		return false;
 	default:

@@ -46,7 +46,7 @@ struct pa_error *pa_list_check(struct pa_list_worker *worker,
 /*
  * The page whose lru member is at @node: fills fault->pfn and target and gives
  * its class byte. False if that is no usable or free page (a stale fault is
- * then kept) or is unknown (counted).
+ * then kept) or of no known section (counted). The class may be unknown.
  */
 bool pa_list_entry(struct pa_list_worker *worker, uint64_t node,
 		   struct pa_list_fault *fault, uint8_t **class_ret);

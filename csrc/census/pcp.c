@@ -42,8 +42,9 @@ static bool visit_pcp(void *arg, uint64_t node)
 	if (!pa_list_entry(worker, node, fault, &class))
 		return !worker->err;
 	fault->page_class = *class & PA_CLASS_MASK;
+	/* Garbage, which is told; the list has what else is in its block. */
 	if (fault->page_class == PA_CLASS_UNKNOWN) {
-		worker->unreadable++;
+		claim(list, fault->pfn);
 		return true;
 	}
 	fault->kind = PA_FAULT_CLASS;
