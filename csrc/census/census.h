@@ -15,6 +15,7 @@
 #include "base/job.h"
 #include "kernel/kernel.h"
 #include "kernel/memmap.h"
+#include "kernel/stack.h"
 #include "kernel/task.h"
 
 /*
@@ -279,6 +280,8 @@ struct pa_census {
 	/* By pfn; and how many tasks' stacks could not be read. */
 	PA_ARRAY(struct pa_handled) handled;
 	uint64_t stacks_unread;
+	/* Who is onlining or offlining memory, if somebody is. */
+	struct pa_stack_hit hotplug;
 	bool handled_failed;
 	/* Free pages that a task or a deferred list holds. */
 	uint64_t pages_taken;

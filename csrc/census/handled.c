@@ -41,12 +41,22 @@ static int compare(const void *a, const void *b)
 struct pa_error *pa_handled_build(struct pa_census *census,
 				  struct pa_memory *memory)
 {
+	static const enum pa_symbol_id hotplug[] = {
+		PA_SYM_device_offline,
+		PA_SYM_offline_pages,
+		PA_SYM_online_pages,
+	};
+	uint64_t unread;
 	struct pa_error *err = pa_stacks_visit(census->kernel, memory,
 					       &census->cpu_tasks, collect,
 					       census, &census->stacks_unread);
 
 	if (!err && census->handled_failed)
 		return &pa_error_no_memory;
+	if (!err)
+		err = pa_stacks_find(census->kernel, memory, hotplug,
+				     sizeof(hotplug) / sizeof(hotplug[0]),
+				     &census->hotplug, &unread);
 	if (pa_error_is_target(err)) {
 		/* Some may be missing: nothing is certain then. */
 		pa_error_destroy(err);

@@ -11,7 +11,7 @@
 
 #include "census/census.h"
 
-/* Builds census->handled; @memory is the caller's. */
+/* Builds census->handled, and finds ->hotplug; @memory is the caller's. */
 struct pa_error *pa_handled_build(struct pa_census *census,
 				  struct pa_memory *memory);
 

@@ -50,6 +50,24 @@ void pa_check_part_coverage(struct pa_check_context *c,
 				p->unreadable);
 }
 
+enum pa_severity pa_check_hotplug_severity(struct pa_check_context *c)
+{
+	if (c->census->hotplug.task)
+		return PA_INFO;
+	return c->census->stacks_unread ? PA_SUSPECT : PA_BUG;
+}
+
+void pa_check_add_hotplug(struct pa_check_context *c, struct pa_finding *f)
+{
+	const struct pa_stack_hit *hit = &c->census->hotplug;
+
+	if (hit->task)
+		pa_finding_text(f, "task",
+				"%s (pid %" PRIu32
+				"), onlining or offlining memory",
+				hit->comm, hit->pid);
+}
+
 void pa_check_add_task(struct pa_check_context *c, struct pa_finding *f,
 		       uint64_t task)
 {

@@ -27,6 +27,17 @@ void pa_check_part_coverage(struct pa_check_context *context,
 struct pa_finding *pa_check_disputed(struct pa_check_context *context,
 				     uint64_t pfn);
 
+/*
+ * For what contradicts itself while memory is onlined or offlined: sections,
+ * lists, counters and the memory block's state change one after the other in
+ * online_pages() and offline_pages(). Info while a task is in there.
+ */
+enum pa_severity pa_check_hotplug_severity(struct pa_check_context *context);
+
+/* Evidence: that task, if there is one. */
+void pa_check_add_hotplug(struct pa_check_context *context,
+			  struct pa_finding *f);
+
 /* Evidence: the task at @task, by name and pid. */
 void pa_check_add_task(struct pa_check_context *context, struct pa_finding *f,
 		       uint64_t task);

@@ -189,13 +189,13 @@ static void report_count(struct pa_check_context *c, const struct pa_zone *zone,
 	/* Blocks that stay isolated and a wrong count are one defect. */
 	if (isolated->finding) {
 		f = &c->findings->list.items[isolated->finding - 1];
-		if (f->severity < PA_SUSPECT)
+		if (f->severity < PA_SUSPECT && !isolator->hit.task)
 			f->severity = PA_SUSPECT;
 	} else {
 		f = pa_finding_add(
 			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK,
 			zone->locked ? PA_SUSPECT :
-				       severity_with(isolator, PA_SUSPECT),
+				       severity_with(isolator, PA_INFO),
 			PA_NO_PFN, PA_NO_PFN,
 			"node %u zone %s: nr_isolate_pageblock is %" PRIu64
 			", %" PRIu64 " pageblocks are isolated",

@@ -134,7 +134,8 @@ static void check_against_block(struct pa_check_context *c,
 		return;
 	}
 	if (block->state == PA_BLOCK_OFFLINE && section->online)
-		report(c, section, PA_BUG, "online in an offline memory block");
+		report(c, section, pa_check_hotplug_severity(c),
+		       "online in an offline memory block");
 	/*
 	 * online_pages() and offline_pages() change all of a block's sections.
 	 * A block may have absent ones, and, from boot, a ZONE_DEVICE one.
@@ -188,8 +189,13 @@ static void check_block(struct pa_check_context *c,
 	pa_block_range(kernel, block, &pfn, &end);
 
 	struct pa_finding *f = pa_finding_add(
-		c->findings, PA_CHECK_SECTION_STATE, PA_BUG, pfn, end,
-		"memory block %" PRIu64 ": %s", block->id, what);
+		c->findings, PA_CHECK_SECTION_STATE,
+		block->state == PA_BLOCK_OFFLINE && online ?
+			pa_check_hotplug_severity(c) :
+			PA_BUG,
+		pfn, end, "memory block %" PRIu64 ": %s", block->id, what);
+
+	pa_check_add_hotplug(c, f);
 
 	pa_finding_hex(f, "memory_block", block->address);
 	pa_finding_number(f, "state", (int64_t)block->raw_state);

@@ -23,6 +23,17 @@ static void add_target(struct pa_check_context *c, struct pa_finding *f,
 	}
 }
 
+/*
+ * __offline_isolated_pages() takes a block's free pages off the lists after its
+ * sections are offline; generic_online_page() puts them there before they are
+ * online.
+ */
+static bool is_hotplug(const struct pa_list_fault *fault)
+{
+	return fault->holder == PA_HOLDER_BUDDY &&
+	       fault->target == PA_TARGET_OFFLINE;
+}
+
 /* Lists own or link their pages: nothing in them may be stale. */
 static void check_fault(struct pa_check_context *c,
 			const struct pa_list_fault *fault)
@@ -31,13 +42,17 @@ static void check_fault(struct pa_check_context *c,
 		return;
 
 	struct pa_finding *f = pa_finding_add(
-		c->findings, PA_CHECK_STALE_PAGE_REFERENCE, PA_BUG, fault->pfn,
+		c->findings, PA_CHECK_STALE_PAGE_REFERENCE,
+		is_hotplug(fault) ? pa_check_hotplug_severity(c) : PA_BUG,
+		fault->pfn,
 		fault->pfn == PA_NO_PFN ? PA_NO_PFN : fault->pfn + 1,
 		"%s (%s) holds a page that is %s",
 		pa_holder_names[fault->holder], fault->list,
 		pa_target_names[fault->target]);
 
 	add_target(c, f, fault->target, fault->pfn);
+	if (is_hotplug(fault))
+		pa_check_add_hotplug(c, f);
 	pa_finding_text(f, "holder", "%s", fault->list);
 	pa_finding_hex(f, "list_head", fault->head);
 	pa_finding_hex(f, "entry", fault->node);

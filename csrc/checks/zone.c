@@ -7,12 +7,13 @@
 #include "checks/families.h"
 
 static struct pa_finding *report(struct pa_check_context *c,
+				 enum pa_severity severity,
 				 const struct pa_zone *zone, const char *what,
 				 int64_t stored, int64_t counted)
 {
 	struct pa_finding *f = pa_finding_add(
-		c->findings, PA_CHECK_ZONE_ACCOUNTING,
-		zone->locked ? PA_SUSPECT : PA_BUG, PA_NO_PFN, PA_NO_PFN,
+		c->findings, PA_CHECK_ZONE_ACCOUNTING, severity, PA_NO_PFN,
+		PA_NO_PFN,
 		"node %u zone %s: %s is %" PRId64 ", a recount gives %" PRId64,
 		zone->node, zone->name, what, stored, counted);
 
@@ -23,6 +24,27 @@ static struct pa_finding *report(struct pa_check_context *c,
 			  (int64_t)((uint64_t)stored - (uint64_t)counted));
 	pa_finding_hex(f, "zone", zone->address);
 	return f;
+}
+
+static struct pa_finding *report_size(struct pa_check_context *c,
+				      const struct pa_zone *zone,
+				      const char *what, int64_t stored,
+				      int64_t counted)
+{
+	struct pa_finding *f = report(c, pa_check_hotplug_severity(c), zone,
+				      what, stored, counted);
+
+	pa_check_add_hotplug(c, f);
+	return f;
+}
+
+static struct pa_finding *report_lists(struct pa_check_context *c,
+				       const struct pa_zone *zone,
+				       const char *what, int64_t stored,
+				       int64_t counted)
+{
+	return report(c, zone->locked ? PA_SUSPECT : PA_BUG, zone, what, stored,
+		      counted);
 }
 
 /* Pages of the zone's blocks that another check has shown to be lost. */
@@ -65,8 +87,8 @@ static void check_free(struct pa_check_context *c, const struct pa_zone *zone,
 		if (blocks == zone->nr_free[order])
 			continue;
 		snprintf(what, sizeof(what), "free_area[%u].nr_free", order);
-		report(c, zone, what, (int64_t)zone->nr_free[order],
-		       (int64_t)blocks);
+		report_lists(c, zone, what, (int64_t)zone->nr_free[order],
+			     (int64_t)blocks);
 	}
 
 	int64_t stored, drift;
@@ -90,7 +112,7 @@ static void check_free(struct pa_check_context *c, const struct pa_zone *zone,
 		}
 		return;
 	}
-	report(c, zone, "NR_FREE_PAGES", stored, (int64_t)free_pages);
+	report_lists(c, zone, "NR_FREE_PAGES", stored, (int64_t)free_pages);
 }
 
 /* Pages of memory blocks that hold the block's own memmap, in one zone. */
@@ -143,8 +165,9 @@ static void check_managed(struct pa_check_context *c,
 	    zone->managed + count->offline >= most)
 		return;
 
-	struct pa_finding *f = report(c, zone, "managed_pages",
-				      (int64_t)zone->managed, (int64_t)most);
+	struct pa_finding *f = report_size(c, zone, "managed_pages",
+					   (int64_t)zone->managed,
+					   (int64_t)most);
 
 	pa_finding_number(f, "pages", (int64_t)count->pages);
 	pa_finding_number(f, "reserved", (int64_t)count->reserved);
@@ -194,14 +217,14 @@ static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 
 	/* Online pages of the zone hold all that is present, and holes. */
 	if (zone->present > zone->spanned)
-		report(c, zone, "present_pages (more than spanned_pages)",
-		       (int64_t)zone->present, (int64_t)zone->spanned);
+		report_size(c, zone, "present_pages (more than spanned_pages)",
+			    (int64_t)zone->present, (int64_t)zone->spanned);
 	else if (counted && zone->present > count->pages + unsure)
-		report(c, zone, "present_pages (more than pages online)",
-		       (int64_t)zone->present, (int64_t)count->pages);
+		report_size(c, zone, "present_pages (more than pages online)",
+			    (int64_t)zone->present, (int64_t)count->pages);
 	if (zone->managed > zone->present)
-		report(c, zone, "managed_pages (more than present_pages)",
-		       (int64_t)zone->managed, (int64_t)zone->present);
+		report_size(c, zone, "managed_pages (more than present_pages)",
+			    (int64_t)zone->managed, (int64_t)zone->present);
 	else if (counted)
 		check_managed(c, zone, count, unsure);
 	for (size_t i = 0; i < zones->nodes.length; i++) {
@@ -211,9 +234,10 @@ static void check_size(struct pa_check_context *c, const struct pa_zone *zone,
 		    (zone->start_pfn < node->start_pfn ||
 		     zone->start_pfn + zone->spanned >
 			     node->start_pfn + node->spanned))
-			report(c, zone, "zone_start_pfn (outside of its node)",
-			       (int64_t)zone->start_pfn,
-			       (int64_t)node->start_pfn);
+			report_size(c, zone,
+				    "zone_start_pfn (outside of its node)",
+				    (int64_t)zone->start_pfn,
+				    (int64_t)node->start_pfn);
 	}
 }
 
