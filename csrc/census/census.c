@@ -120,8 +120,8 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 	[PA_CENSUS_SCAN] = pa_census_scan,
 	[PA_CENSUS_BUDDY] = pa_census_buddy,
 	[PA_CENSUS_PCP] = pa_census_pcp,
-	[PA_CENSUS_TAKEN] = pa_census_taken,
 	[PA_CENSUS_LRU] = pa_census_lru,
+	[PA_CENSUS_TAKEN] = pa_census_taken,
 	[PA_CENSUS_HUGETLB] = pa_census_hugetlb,
 };
 

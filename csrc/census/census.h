@@ -235,8 +235,9 @@ enum pa_census_part {
 	PA_CENSUS_SCAN,
 	PA_CENSUS_BUDDY,
 	PA_CENSUS_PCP,
-	PA_CENSUS_TAKEN,
 	PA_CENSUS_LRU,
+	/* Of what the lists have left over. */
+	PA_CENSUS_TAKEN,
 	PA_CENSUS_HUGETLB,
 	PA_NR_CENSUS_PARTS,
 };

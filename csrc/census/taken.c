@@ -11,6 +11,7 @@
 
 /* A private list is no longer than what one pass of compaction takes. */
 #define MAX_LIST PA_BIT(20)
+#define MAX_PASSES 16
 
 struct taken {
 	struct pa_census *census;
@@ -253,8 +254,17 @@ struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job)
 		census->parts[PA_CENSUS_TAKEN].unreadable++;
 		err = NULL;
 	}
-	if (!err)
+	/*
+	 * A list's pages may lie in runs that look like the rest of an
+	 * allocation until others of the list are taken out of them.
+	 */
+	uint64_t before = PA_NO_PFN;
+
+	for (int i = 0; !err && i < MAX_PASSES && census->pages_taken != before;
+	     i++) {
+		before = census->pages_taken;
 		err = pa_orphans_visit(census, visit_orphans, &taken);
+	}
 	pa_memmap_destroy(taken.memmap);
 	pa_map_deinit(&taken.met);
 	return err;
