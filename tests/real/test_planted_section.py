@@ -166,8 +166,8 @@ def test_block_going_offline(site: Site) -> None:
 
 def test_blocks_with_absent_sections(kernel: str, open_site: OpenSite) -> None:
     """Blocks of many sections: absent ones in the first and last are no fault."""
-    if kernel not in ("v6.12", "v7"):
-        pytest.skip("the lab has no such machine with this kernel")
+    if kernel not in ("v5.10", "v7"):
+        pytest.skip("a gigabyte of memory map: the oldest and the newest kernel will do")
     site = open_site(kernel, "blocks")
     per_block = int(site.prog["sections_per_block"])
     assert per_block > 1
