@@ -33,6 +33,7 @@ RECIPES = (
     "cgroups-lru",
     "hotplug",
     "blocks",
+    "gigantic",
 )
 
 
