@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "python/kernel_type.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include "checks/audit.h"
@@ -39,6 +40,17 @@ static void kernel_dealloc(PyObject *self)
 	Py_DECREF(type);
 }
 
+/* Those that this process may run on: a container may have fewer than all. */
+static unsigned int usable_processors(void)
+{
+	cpu_set_t set;
+	long nr = sched_getaffinity(0, sizeof(set), &set) ?
+			  sysconf(_SC_NPROCESSORS_ONLN) :
+			  CPU_COUNT(&set);
+
+	return nr > 0 && nr <= MAX_THREADS ? (unsigned int)nr : 1;
+}
+
 static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
 	static char *keywords[] = { "source", "layout", "threads", NULL };
@@ -63,12 +75,7 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 		return NULL;
 	object->source = Py_NewRef(source);
 	object->layout = Py_NewRef(layout);
-	if (!threads) {
-		long online = sysconf(_SC_NPROCESSORS_ONLN);
-
-		threads = online > 0 && online < MAX_THREADS ? (int)online : 1;
-	}
-	object->threads = (unsigned int)threads;
+	object->threads = threads ? (unsigned int)threads : usable_processors();
 
 	struct pa_error *err;
 
