@@ -101,13 +101,15 @@ class Soak:
     seed: int
     every_zlib: int = 0
     keep_all: bool = False
+    warm_up: float = WARM_UP
+    options: Sequence[str] = PREEMPTION
     done: list[Instant] = field(default_factory=list)
 
     def storm(self, mix: str, count: int) -> None:
         """Boot guests, let them storm, and stop them so many times."""
         begun = len(self.done)
-        for i, option in enumerate(PREEMPTION, start=1):
-            self._storm(mix, option, begun + count * i // len(PREEMPTION))
+        for i, option in enumerate(self.options, start=1):
+            self._storm(mix, option, begun + count * i // len(self.options))
 
     def _storm(self, mix: str, option: str, wanted: int) -> None:
         work = made_dir("soak", "work")
@@ -129,7 +131,7 @@ class Soak:
     def _boot(self, mix: str, option: str, wanted: int, work: Path) -> None:
         chance = random.Random(f"{self.kernel.key} {mix} {self.seed}")
         with self._machine(mix, option, work) as machine:
-            time.sleep(WARM_UP)
+            time.sleep(self.warm_up)
             while len(self.done) < wanted:
                 time.sleep(chance.uniform(*PAUSE))
                 if machine.process.poll() is not None:
@@ -162,8 +164,8 @@ class Soak:
     def stop_at_functions(self, mix: str, rounds: int = 1) -> None:
         """Boot a guest, let it storm, and stop it in each function that it may be amiss in."""
         work = made_dir("soak", "work")
-        with lock("qemu"), self._machine(mix, PREEMPTION[0], work) as machine:
-            time.sleep(WARM_UP)
+        with lock("qemu"), self._machine(mix, self.options[0], work) as machine:
+            time.sleep(self.warm_up)
             breakpoints = Breakpoints(self.kernel, machine)
             for kind in MIXES[mix] * rounds:
                 for function in FUNCTIONS.get(kind, ()):
@@ -260,7 +262,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     instants: list[Instant] = []
     try:
         for key in args.kernel or MAIN_KERNELS:
-            soak = Soak(kernels.fetch(key), args.seed, args.zlib, args.keep_all, instants)
+            soak = Soak(kernels.fetch(key), args.seed, args.zlib, args.keep_all, done=instants)
             for mix in args.mix or MIXES:
                 if args.functions:
                     soak.stop_at_functions(mix)

@@ -10,7 +10,7 @@ from lab.soak import Instant, Soak, table
 
 def test_healthy_kernel_in_the_middle_of_something() -> None:
     """The newest, which preempts itself: many tasks are in the middle of something."""
-    soak = Soak(kernels.fetch("v7"), seed=1, every_zlib=2)
+    soak = Soak(kernels.fetch("v7"), seed=1, every_zlib=2, warm_up=3, options=["preempt=full"])
     soak.storm("all", 2)
     assert [line for instant in soak.done for line in instant.lines()] == []
     assert all(instant.clean for instant in soak.done)
