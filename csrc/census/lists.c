@@ -139,7 +139,7 @@ static uint64_t read_link(struct pa_list_worker *worker, uint64_t at)
 }
 
 /*
- * An entry of a free list whose link back is not answered. Either its own link
+ * An entry of a list whose link back is not answered. Either its own link
  * is wrong, or that of the entry before, which is the wrong one if the entry
  * is well linked to another.
  */
@@ -150,19 +150,25 @@ static bool is_wrong_itself(struct pa_list_worker *worker,
 	uint64_t pfn, previous;
 	uint8_t *class;
 
-	if (fault->holder != PA_HOLDER_BUDDY && fault->holder != PA_HOLDER_PCP)
-		return false;
 	switch (pa_census_target(census, node - census->kernel->page_format.lru,
 				 &pfn)) {
 	case PA_TARGET_USABLE:
 	case PA_TARGET_FREE:
+	case PA_TARGET_UNKNOWN:
 		break;
 	default:
 		return false;
 	}
-	class = pa_census_class(census, pfn);
-	if (!class || (fault->holder == PA_HOLDER_BUDDY &&
-		       (*class & PA_CLASS_MASK) < PA_CLASS_FREE))
+	class = pfn == PA_NO_PFN ? NULL : pa_census_class(census, pfn);
+	if (!class)
+		return false;
+	/* All of its struct page is garbage. */
+	if ((*class & PA_CLASS_MASK) == PA_CLASS_UNINITIALISED ||
+	    (*class & PA_CLASS_MASK) == PA_CLASS_UNKNOWN)
+		return true;
+	if (fault->holder != PA_HOLDER_PCP &&
+	    (fault->holder != PA_HOLDER_BUDDY ||
+	     (*class & PA_CLASS_MASK) < PA_CLASS_FREE))
 		return false;
 	previous = read_link(worker, node + 8);
 	return !pa_is_kernel_address(previous) || previous & 7 ||

@@ -125,6 +125,27 @@ static bool check_free_list(struct pool_check *k, size_t index, uint32_t node)
 	return true;
 }
 
+/* Entries that a list broke at, for their struct pages are garbage. */
+static uint64_t count_garbage(const struct pa_census *census)
+{
+	uint64_t garbage = 0;
+
+	for (size_t i = 0; i < census->faults.length; i++) {
+		const struct pa_list_fault *fault = &census->faults.items[i];
+		const uint8_t *byte;
+
+		if ((fault->holder != PA_HOLDER_HUGETLB_FREE &&
+		     fault->holder != PA_HOLDER_HUGETLB_ACTIVE) ||
+		    fault->kind != PA_FAULT_BROKEN || fault->pfn == PA_NO_PFN)
+			continue;
+		byte = pa_census_class(census, fault->pfn);
+		garbage += byte &&
+			   ((*byte & PA_CLASS_MASK) == PA_CLASS_UNINITIALISED ||
+			    (*byte & PA_CLASS_MASK) == PA_CLASS_UNKNOWN);
+	}
+	return garbage;
+}
+
 /*
  * nr_huge_pages_node against the memory map. A folio is counted from
  * account_new_hugetlb_folio() to remove_hugetlb_folio(); it has its mark from
@@ -142,6 +163,8 @@ static bool check_recount(struct pool_check *k, const struct pa_hstate *h,
 	struct pa_finding *f;
 
 	if (nr >= listed && (nr <= marked || !all_read))
+		return false;
+	if (nr >= listed && nr <= marked + count_garbage(census))
 		return false;
 	f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity,
 			   PA_NO_PFN, PA_NO_PFN,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import drgn
 import pytest
 from planting import Site
 
@@ -49,6 +50,29 @@ def test_uninitialised_inside_of_a_free_block(site: Site, contents: bytes) -> No
     block = site.free_block(order=3)
     write_page(site, block.pfn + 3, contents)
     site.expect(("memmap-uninitialised", "bug", block.pfn + 3, block.pfn + 4))
+
+
+@pytest.mark.parametrize("contents", [POISON, ZEROS], ids=["poison", "zeros"])
+def test_uninitialised_on_a_list(site: Site, contents: bytes) -> None:
+    """The list breaks, which is no defect of its own."""
+    cached = first_of_pcp(site)
+    thp, hugetlb = (site.events(name)[0]["pfn"] // 512 * 512 for name in ("thp", "hugetlb"))
+    for pfn in None, cached, thp, hugetlb:
+        with site.planted():
+            free = site.free_block(order=3).pfn
+            pfn = free if pfn is None else pfn
+            write_page(site, pfn, contents)
+            site.expect(("memmap-uninitialised", "bug", pfn, pfn + 1))
+
+
+def first_of_pcp(site: Site) -> int:
+    """A page on a CPU's free list."""
+    for zone in site.zones():
+        for cpu in range(2):
+            for head in site.pcp(zone, cpu).lists:
+                if int(head.next) != int(head.address_of_()):
+                    return site.pfn(drgn.container_of(head.next, "struct page", "lru"))
+    raise AssertionError("no CPU has a free page")
 
 
 def test_no_memory_need_not_be_initialised(site: Site) -> None:
