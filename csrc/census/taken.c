@@ -49,17 +49,27 @@ static uint64_t node_pfn(const struct taken *taken, uint64_t node)
 		       PA_NO_PFN;
 }
 
+static bool is_taken(const struct taken *taken, uint64_t node)
+{
+	const uint8_t *class =
+		pa_census_class(taken->census, node_pfn(taken, node));
+
+	return class && (*class & PA_CLASS_MASK) == PA_CLASS_TAKEN;
+}
+
 /*
- * Whether the page at @pfn is on a list whose head is no page: a ring of links
- * that all answer each other. list_del() leaves poison in a page that was
- * taken off a list, so a lost page has none.
+ * Whether the page at @pfn is on a list whose head is no page: links that all
+ * answer each other lead to it. Those before the page need not: v5.10 frees
+ * lists of pages without taking each off first (free_unref_page_list(),
+ * free_pcppages_bulk()). list_del() leaves poison in a page that was taken off
+ * a list, so a lost page has none.
  */
 static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 					bool *ret)
 {
 	const struct pa_kernel *kernel = taken->census->kernel;
 	uint64_t start = pa_pfn_to_page(kernel, pfn) + kernel->page_format.lru;
-	uint64_t node = start, heads = 0;
+	uint64_t node = start;
 	const uint8_t *page;
 	struct pa_error *err = pa_memmap_page(taken->memmap, pfn, 1, &page);
 
@@ -89,46 +99,60 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 		if (back != node)
 			return NULL;
 		/* Only here: most pages that nobody has are on no list. */
-		if (node_pfn(taken, node) != PA_NO_PFN &&
-		    !pa_map_set(&taken->met, node, 0))
+		if (!pa_map_set(&taken->met, node, 0))
 			return &pa_error_no_memory;
-		heads += node_pfn(taken, next) == PA_NO_PFN;
-		if (next == start) {
-			*ret = heads == 1 && i;
+		if (node_pfn(taken, next) == PA_NO_PFN) {
+			*ret = true;
 			return NULL;
 		}
-		/* It goes on as it did for that page, which nobody had. */
-		if (pa_map_has(&taken->met, next))
+		/* It goes on as it did for that page. */
+		if (pa_map_has(&taken->met, next)) {
+			*ret = is_taken(taken, next);
 			return NULL;
+		}
 		node = next;
 	}
 	return NULL;
 }
 
-/* The first page of a free block on a private list has its order (v6.9). */
-static struct pa_error *claim_ring(struct taken *taken, uint64_t pfn)
+/*
+ * The pages from @pfn on to the list's head, and, where it still has all its
+ * links, those before. The first page of a free block on a private list has its
+ * order (v6.9).
+ */
+static struct pa_error *claim_list(struct taken *taken, uint64_t pfn)
 {
 	const struct pa_kernel *kernel = taken->census->kernel;
+	struct pa_memory *memory = taken->memmap->memory;
 	uint64_t start = pa_pfn_to_page(kernel, pfn) + kernel->page_format.lru;
 	uint64_t node = start;
+	bool behind_head = false;
 
-	do {
-		uint64_t here = node_pfn(taken, node);
-		struct pa_error *err;
+	for (uint64_t i = 0; i < MAX_LIST; i++) {
+		uint64_t here = node_pfn(taken, node), next, back;
+		const uint8_t *page;
+		struct pa_error *err = NULL;
 
-		if (here != PA_NO_PFN) {
-			const uint8_t *page;
-
+		if (here == PA_NO_PFN) {
+			if (behind_head)
+				break;
+			behind_head = true;
+		} else {
 			err = pa_memmap_page(taken->memmap, here, 1, &page);
 			if (err)
 				return err;
 			claim(taken, here,
 			      pa_page_private(&kernel->page_format, page));
 		}
-		err = pa_memory_read_u64(taken->memmap->memory, node, &node);
+		err = pa_memory_read_u64(memory, node, &next);
+		if (!err && next != start)
+			err = pa_memory_read_u64(memory, next + 8, &back);
 		if (err)
 			return err;
-	} while (node != start);
+		if (next == start || back != node)
+			break;
+		node = next;
+	}
 	return NULL;
 }
 
@@ -146,7 +170,7 @@ static struct pa_error *visit_orphans(void *arg, uint64_t pfn, uint64_t end)
 		struct pa_error *err = on_private_list(taken, pfn, &listed);
 
 		if (!err && listed)
-			err = claim_ring(taken, pfn);
+			err = claim_list(taken, pfn);
 		/* Links to memory that is not there are no list. */
 		if (pa_error_is_target(err)) {
 			pa_error_destroy(err);
