@@ -518,7 +518,7 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 		if (err || pfn < s->tail_end)
 			return err;
 	}
-	if (!zone_known && !(flags & f->flag.reserved))
+	if (!zone_known && !zone_right)
 		return scan_stray(s, pfn, page, class_ret);
 	if (flags & f->flag.reserved)
 		s->zone_count->reserved++;

@@ -196,13 +196,29 @@ static void widen(struct pa_finding *f, const struct pa_anomaly *a,
 }
 
 /* The head's own struct page is garbage, which other checks have told. */
-static bool is_garbage(const struct pa_census *census, uint64_t pfn)
+static bool is_garbage(struct pa_check_context *c, uint64_t pfn)
 {
-	const uint8_t *byte = pfn == PA_NO_PFN ? NULL :
-						 pa_census_class(census, pfn);
+	const struct pa_page_format *f = &c->kernel->page_format;
+	const struct pa_zone *zone;
+	const uint8_t *byte =
+		pfn == PA_NO_PFN ? NULL : pa_census_class(c->census, pfn);
+	const uint8_t *page;
 
-	return byte && ((*byte & PA_CLASS_MASK) == PA_CLASS_UNKNOWN ||
-			(*byte & PA_CLASS_MASK) == PA_CLASS_UNINITIALISED);
+	if (!byte)
+		return false;
+	if ((*byte & PA_CLASS_MASK) == PA_CLASS_UNKNOWN ||
+	    (*byte & PA_CLASS_MASK) == PA_CLASS_UNINITIALISED)
+		return true;
+
+	struct pa_error *err = pa_memmap_page(c->memmap, pfn, 1, &page);
+
+	if (err) {
+		pa_error_destroy(err);
+		return false;
+	}
+	/* page-links */
+	zone = pa_flags_zone(c->kernel, pa_page_flags(f, page));
+	return !zone || !pa_zone_spans(zone, pfn);
 }
 
 static struct pa_error *check_anomaly(struct pa_check_context *c,
@@ -219,7 +235,7 @@ static struct pa_error *check_anomaly(struct pa_check_context *c,
 
 	/* A head that is no usable page: stale-page-reference's. */
 	if (pa_target_is_stale(target) ||
-	    (head_pfn != a->pfn && is_garbage(c->census, head_pfn)))
+	    (head_pfn != a->pfn && is_garbage(c, head_pfn)))
 		return NULL;
 	f = find_same_head(c, told, head_pfn);
 	if (f) {

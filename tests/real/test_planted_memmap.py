@@ -158,6 +158,17 @@ def test_wrong_links_of_a_compound_page(site: Site) -> None:
             site.expect(("page-links", "bug", pfn, pfn + 1))
 
 
+def test_flags_lost(site: Site) -> None:
+    """Of a compound page's head: zone, PG_head and all; its tails have no head then."""
+    for name in "thp", "hugetlb":
+        with site.planted():
+            head = site.events(name)[0]["pfn"] // 512 * 512
+            site.set(site.flags(head), 0)
+            found = site.audit().above_info()
+            assert ("page-links", "bug", head, head + 1) in found
+            assert {check for check, *_ in found} <= {"page-links", "hugetlb-pool"}
+
+
 def test_remains_of_a_namespace(site: Site) -> None:
     """Where device memory was that shares a section with RAM, its links stay."""
     device = int(site.prog.constant("ZONE_DEVICE"))
