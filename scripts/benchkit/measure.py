@@ -143,7 +143,7 @@ def kdump(bench: Bench) -> Group:
             group.add(f"{name}: scan", seconds, "s cpu")
             group.add(f"{name}: libkdumpfile alone", theirs, "s cpu")
             group.add(
-                f"{name}: libkdumpfile, its own cache size",
+                f"{name}: libkdumpfile, default cache",
                 native.cpu(alone, "default_cache"),
                 "s cpu",
             )
