@@ -193,10 +193,14 @@ static void check_counts(struct pool_check *k, const struct pa_hstate *h)
 	/*
 	 * gather_surplus_pages() backs each reservation by a free page, but
 	 * free_huge_folio() may restore one and give the page away as surplus.
+	 * The former counts the reservation before it enqueues the pages, all
+	 * under hugetlb_lock.
 	 */
 	if (h->resv > h->free) {
 		f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL,
-				   PA_SUSPECT, PA_NO_PFN, PA_NO_PFN,
+				   k->hugetlb->hstates.locked ? PA_INFO :
+								PA_SUSPECT,
+				   PA_NO_PFN, PA_NO_PFN,
 				   "%s: more pages reserved than free: a fault "
 				   "on reserved memory may be killed",
 				   h->name);
