@@ -133,7 +133,7 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
     cmdline = f"{CMDLINE} {recipe.cmdline}".strip()
     with Machine(kernel, recipe.hardware, image, cmdline, work) as machine:
         ready = _serve(machine, note_time)
-        machine.qmp.command("stop")
+        machine.stop_at_rest()
         note_time("stopped")
         notes = machine.notes()
         segments = machine.segments()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import subprocess
 import time
@@ -50,6 +51,10 @@ class Dimm:
     size: int
     file: Path
     phys: int = 0
+
+
+# How often a machine is looked at for all of its processors being idle.
+REST_TRIES = 200
 
 
 @dataclass
@@ -221,6 +226,22 @@ class Machine:
         for dimm in self.dimms.values():
             found.append(Segment(dimm.phys, dimm.size, dimm.file, 0))
         return sorted(found, key=lambda segment: segment.phys)
+
+    def stop_at_rest(self) -> None:
+        """Stop the machine while all of its processors are idle, or after a while anyway.
+
+        A processor in the kernel may have pages in hand: an audit is then careful with what
+        it says, and a dump that faults are planted in must not be like that by chance.
+        """
+        for _ in range(REST_TRIES):
+            self.qmp.command("stop")
+            registers = self.qmp.command("human-monitor-command", command_line="info registers -a")
+            halted = re.findall(r"\bHLT=(\d)", str(registers))
+            if halted and set(halted) == {"1"}:
+                return
+            self.qmp.command("cont")
+            time.sleep(0.02)
+        self.qmp.command("stop")
 
     def notes(self) -> bytes:
         """Registers and VMCOREINFO, as QEMU writes them. The machine must be stopped."""
