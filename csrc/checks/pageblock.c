@@ -90,6 +90,17 @@ struct zone_isolated {
 	size_t finding;
 };
 
+/* The newest finding, if it is of this check; NULL if not. */
+static struct pa_finding *last_finding(struct pa_findings *findings)
+{
+	struct pa_finding *last =
+		findings->list.length ?
+			&findings->list.items[findings->list.length - 1] :
+			NULL;
+
+	return last && last->check == PA_CHECK_ISOLATED_PAGEBLOCK ? last : NULL;
+}
+
 /* Isolated blocks of one section, and where they lie. */
 static struct pa_error *check_section(struct pa_check_context *c,
 				      struct pa_check_result *result,
@@ -106,17 +117,14 @@ static struct pa_error *check_section(struct pa_check_context *c,
 		kernel->parts[PA_PART_BLOCKS] ?
 			NULL :
 			pa_block_find(&kernel->blocks, section->nr);
-	struct pa_finding *last = NULL;
 
 	for (uint64_t i = 0; i < nr; i++) {
 		uint64_t pfn = start + i * block_pages;
 		int zone;
 
 		result->examined++;
-		if (!is_isolated(zones, section->pageblocks, i)) {
-			last = NULL;
+		if (!is_isolated(zones, section->pageblocks, i))
 			continue;
-		}
 
 		struct pa_error *err = zone_of(c, pfn, &zone);
 
@@ -132,8 +140,13 @@ static struct pa_error *check_section(struct pa_check_context *c,
 		if (zone < 0)
 			continue;
 		isolated[zone].blocks++;
-		if (last) {
+
+		/* Neighbours are one finding, in the next section too. */
+		struct pa_finding *last = last_finding(c->findings);
+
+		if (last && last->pfn_end == pfn) {
 			last->pfn_end = pfn + block_pages;
+			isolated[zone].finding = c->findings->list.length;
 			continue;
 		}
 		/* Somebody is, or was, offlining or allocating this range. */
