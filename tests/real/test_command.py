@@ -224,12 +224,16 @@ def test_nothing_leaks(kernel: str) -> None:
 
         for _ in range(10):
             once()
-        files, memory = len(os.listdir("/proc/self/fd")), resident()
-        for _ in range(20):
-            once()
+        files, growth = len(os.listdir("/proc/self/fd")), []
+        for _ in range(3):
+            memory = resident()
+            for _ in range(20):
+                once()
+            growth.append(resident() - memory)
         assert len(os.listdir("/proc/self/fd")) == files
-        # A lost census or layout would be more in each round.
-        assert resident() - memory < 2 << 20, resident() - memory
+        # A lost census or layout would be more in each round; the allocator's arenas of
+        # threads grow now and then, not always.
+        assert min(growth) < 1 << 20, growth
         """,
         dump.vmcore,
         dump.vmlinux,
