@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 
@@ -20,6 +21,14 @@ void pa_job_phase(struct pa_job *job, const char *phase, uint64_t total)
 	atomic_store(&job->done, 0);
 	atomic_store(&job->total, total);
 	atomic_store(&job->phase, phase);
+}
+
+double pa_job_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 struct pa_error *pa_job_check(const struct pa_job *job)

@@ -30,6 +30,8 @@ struct pa_job {
 
 void pa_job_init(struct pa_job *job, unsigned int threads);
 void pa_job_phase(struct pa_job *job, const char *phase, uint64_t total);
+/* Seconds on a clock that only runs forward, for telling how long a part took. */
+double pa_job_clock(void);
 /* pa_error_cancelled when the watcher asked us to stop. */
 struct pa_error *pa_job_check(const struct pa_job *job);
 

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "census/census.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "census/hugetlb.h"
 #include "census/lru.h"
@@ -69,26 +66,6 @@ enum pa_target pa_census_target(const struct pa_census *census, uint64_t page,
 	return PA_TARGET_USABLE;
 }
 
-struct pa_error *pa_census_fault(struct pa_census *census,
-				 const struct pa_list_fault *fault,
-				 const char *list_format, ...)
-{
-	struct pa_list_fault copy = *fault;
-	va_list ap;
-
-	va_start(ap, list_format);
-	if (vasprintf(&copy.list, list_format, ap) < 0)
-		copy.list = NULL;
-	va_end(ap);
-	if (!copy.list)
-		return &pa_error_no_memory;
-	if (!pa_array_append(&census->faults, copy)) {
-		free(copy.list);
-		return &pa_error_no_memory;
-	}
-	return NULL;
-}
-
 void pa_census_destroy(struct pa_census *census)
 {
 	if (!census)
@@ -125,14 +102,6 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 	[PA_CENSUS_HUGETLB] = pa_census_hugetlb,
 };
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 				  struct pa_job *job, struct pa_census **ret)
 {
@@ -151,10 +120,10 @@ struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 	}
 	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++) {
 		struct pa_census_part_result *part = &census->parts[i];
-		double start = now();
+		double start = pa_job_clock();
 		struct pa_error *err = part_builders[i](census, job);
 
-		part->seconds = now() - start;
+		part->seconds = pa_job_clock() - start;
 		/* What the target lacks is the part's; the rest is ours. */
 		if (pa_error_is_target(err) ||
 		    (err && err->code == PA_ERROR_MISSING)) {

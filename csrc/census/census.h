@@ -339,15 +339,6 @@ static inline bool pa_classes_have_free(const uint8_t *classes)
 enum pa_target pa_census_target(const struct pa_census *census, uint64_t page,
 				uint64_t *pfn_ret);
 
-/*
- * Records a fault; @list_format names the list. Returns NULL, or out of
- * memory.
- */
-struct pa_error *pa_census_fault(struct pa_census *census,
-				 const struct pa_list_fault *fault,
-				 const char *list_format, ...)
-	__attribute__((format(printf, 3, 4)));
-
 /* The parts, in the order in which they are built. */
 struct pa_error *pa_census_scan(struct pa_census *census, struct pa_job *job);
 struct pa_error *pa_census_buddy(struct pa_census *census, struct pa_job *job);

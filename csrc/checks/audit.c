@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "checks/precedence.h"
 
@@ -49,14 +48,6 @@ static int compare_findings(const void *a, const void *b)
 	return x->pfn < y->pfn ? -1 : x->pfn > y->pfn;
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Whether what the check needs was there; sets the status if not. */
 static bool needs_met(const struct pa_audit *audit,
 		      const struct pa_kernel *kernel,
@@ -95,13 +86,13 @@ static struct pa_error *run_check(struct pa_audit *audit,
 {
 	const struct pa_check *check = &pa_checks[id];
 	struct pa_check_result *result = &audit->results[id];
-	double start = now();
+	double start = pa_job_clock();
 	struct pa_error *err = pa_job_check(context->job);
 
 	if (err || !needs_met(audit, context->kernel, check, result))
 		return err;
 	err = check->run(context, result);
-	result->seconds = now() - start;
+	result->seconds = pa_job_clock() - start;
 	pa_findings_end(context->findings, id);
 	if (pa_error_is_target(err) || (err && err->code == PA_ERROR_MISSING)) {
 		pa_check_status(result, PA_FAILED, "%s", err->message);

@@ -7,6 +7,7 @@ import socket
 import time
 from pathlib import Path
 
+from .qmp import connect
 from .run import LabError
 
 # Numbers that gdb gives x86-64's registers.
@@ -18,16 +19,7 @@ class Gdb:
     """A connection to the stub of a machine that is stopped; `detach` lets it run on."""
 
     def __init__(self, path: Path, seconds: float = 30) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                self._socket.connect(str(path))
-                break
-            except OSError:
-                if time.monotonic() > until:
-                    raise LabError("QEMU's gdb stub does not answer") from None
-                time.sleep(0.05)
+        self._socket = connect(path, seconds, "QEMU's gdb stub")
         self._pending = b""
         self.ask("?", seconds)
         # Only who has asked for the description may read and write single registers.

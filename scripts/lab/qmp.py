@@ -13,21 +13,26 @@ from typing import Any
 from .run import LabError
 
 
+def connect(path: Path, seconds: float, who: str) -> socket.socket:
+    """A stream to a Unix socket that WHO is about to listen on; LabError if it never does."""
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            stream.connect(str(path))
+            return stream
+        except OSError:
+            if time.monotonic() > until:
+                stream.close()
+                raise LabError(f"{who} does not answer") from None
+            time.sleep(0.05)
+
+
 class Qmp:
     """A QMP connection over a Unix socket. Events are kept in `events`."""
 
     def __init__(self, path: Path, seconds: float = 30) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                self._socket.connect(str(path))
-                break
-            except OSError:
-                if time.monotonic() > until:
-                    self._socket.close()
-                    raise LabError("QEMU does not answer") from None
-                time.sleep(0.05)
+        self._socket = connect(path, seconds, "QEMU")
         self._socket.settimeout(600)
         self._file = self._socket.makefile("rw")
         self.events: list[dict[str, Any]] = []
