@@ -3,18 +3,10 @@
 
 #include <stdlib.h>
 
+#include "census/holder.h"
 #include "census/hugetlb.h"
 #include "census/lru.h"
-
-const char *const pa_holder_names[PA_NR_HOLDERS] = {
-	[PA_HOLDER_BUDDY] = "buddy free list",
-	[PA_HOLDER_PCP] = "per-cpu free list",
-	[PA_HOLDER_LRU] = "LRU list",
-	[PA_HOLDER_HUGETLB_FREE] = "hugetlb free list",
-	[PA_HOLDER_HUGETLB_ACTIVE] = "hugetlb active list",
-	[PA_HOLDER_COMPOUND_HEAD] = "compound tail",
-	[PA_HOLDER_COMPACT_CACHED] = "compaction scanner hint",
-};
+#include "census/slabs.h"
 
 const char *const pa_target_names[PA_NR_TARGETS] = {
 	[PA_TARGET_USABLE] = "usable",
@@ -86,6 +78,13 @@ void pa_census_destroy(struct pa_census *census)
 	pa_array_deinit(&census->faults);
 	pa_lru_census_destroy(census->lru);
 	pa_hugetlb_census_destroy(census->hugetlb_pools);
+	pa_slabs_destroy(census->slabs);
+	if (census->accounts)
+		pa_accounts_deinit(census->accounts);
+	free(census->accounts);
+	for (int i = 0; census->holders && i < PA_NR_HOLDERS; i++)
+		pa_error_destroy(census->holders[i].err);
+	free(census->holders);
 	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++)
 		pa_error_destroy(census->parts[i].err);
 	free(census);
@@ -100,6 +99,8 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 	[PA_CENSUS_LRU] = pa_census_lru,
 	[PA_CENSUS_TAKEN] = pa_census_taken,
 	[PA_CENSUS_HUGETLB] = pa_census_hugetlb,
+	[PA_CENSUS_SLABS] = pa_census_slabs,
+	[PA_CENSUS_HOLDERS] = pa_census_holders,
 };
 
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,

@@ -160,8 +160,9 @@ struct pa_zone_count {
 	uint64_t unread;
 };
 
-/* What kind of holder a list or slot is. */
+/* What kind of holder a list or slot is: the rows of census/holder.c. */
 enum pa_holder {
+	/* Lists that the parts of the census below walk. */
 	PA_HOLDER_BUDDY,
 	PA_HOLDER_PCP,
 	PA_HOLDER_LRU,
@@ -169,10 +170,28 @@ enum pa_holder {
 	PA_HOLDER_HUGETLB_ACTIVE,
 	PA_HOLDER_COMPOUND_HEAD,
 	PA_HOLDER_COMPACT_CACHED,
+	/* Holders with a walk of their own: census/holder.h. */
+	PA_HOLDER_PAGE_TABLE,
+	PA_HOLDER_PAGE_CACHE,
+	PA_HOLDER_SWAP_CACHE,
+	PA_HOLDER_LRU_BATCH,
+	PA_HOLDER_MLOCK_BATCH,
+	PA_HOLDER_ISOLATED,
+	PA_HOLDER_MMU_GATHER,
+	PA_HOLDER_PIPE,
+	PA_HOLDER_IO_URING,
+	PA_HOLDER_AIO,
+	PA_HOLDER_SKB,
+	PA_HOLDER_BIO,
+	PA_HOLDER_PAGE_FRAG,
+	PA_HOLDER_PAGE_POOL,
+	PA_HOLDER_VMALLOC,
 	PA_NR_HOLDERS,
 };
 
-extern const char *const pa_holder_names[PA_NR_HOLDERS];
+struct pa_accounts;
+struct pa_holder_result;
+struct pa_slabs;
 
 /* What a reference's target is: the columns of stale-page-reference. */
 enum pa_target {
@@ -239,6 +258,10 @@ enum pa_census_part {
 	/* Of what the lists have left over. */
 	PA_CENSUS_TAKEN,
 	PA_CENSUS_HUGETLB,
+	/* Slab pages by cache. */
+	PA_CENSUS_SLABS,
+	/* Of the holders: what they came to, one by one, is in ->holders. */
+	PA_CENSUS_HOLDERS,
 	PA_NR_CENSUS_PARTS,
 };
 
@@ -267,6 +290,11 @@ struct pa_census {
 	/* census/lru.h, census/hugetlb.h; owned, NULL until built. */
 	struct pa_lru_census *lru;
 	struct pa_hugetlb_census *hugetlb_pools;
+	/* census/account.h, census/slabs.h; owned, NULL until built. */
+	struct pa_accounts *accounts;
+	struct pa_slabs *slabs;
+	/* By enum pa_holder; owned. */
+	struct pa_holder_result *holders;
 	/* By index in kernel->zones.list. */
 	struct pa_zone_count *zones;
 	/* Struct pages: read, filtered out of the dump, absent. */

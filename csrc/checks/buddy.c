@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/map.h"
+#include "census/holder.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
 
@@ -79,7 +80,7 @@ static void check_fault(struct buddy_check *k,
 	struct pa_finding *f = pa_finding_add(
 		c->findings, PA_CHECK_BUDDY_STRUCTURE, severity, fault->pfn,
 		fault->pfn == PA_NO_PFN ? PA_NO_PFN : fault->pfn + 1,
-		"%s, %s: %s", pa_holder_names[fault->holder], fault->list,
+		"%s, %s: %s", pa_holders[fault->holder].name, fault->list,
 		text);
 
 	set_told(k, f);

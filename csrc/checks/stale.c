@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 
+#include "census/holder.h"
 #include "checks/compound.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
@@ -47,7 +48,7 @@ static void check_fault(struct pa_check_context *c,
 		fault->pfn,
 		fault->pfn == PA_NO_PFN ? PA_NO_PFN : fault->pfn + 1,
 		"%s (%s) holds a page that is %s",
-		pa_holder_names[fault->holder], fault->list,
+		pa_holders[fault->holder].name, fault->list,
 		pa_target_names[fault->target]);
 
 	add_target(c, f, fault->target, fault->pfn);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The functions of the rows of pa_holders, each in the file of its name. */
+#ifndef PA_CENSUS_HOLDERS_H
+#define PA_CENSUS_HOLDERS_H
+
+#include "census/holder.h"
+
+/*
+ * prepare, item and destroy of one row. See struct pa_holder_row; a row that
+ * needs no preparation has item only.
+ */
+#define PA_HOLDER_FUNCTIONS(name)                                         \
+	struct pa_error *pa_##name##_prepare(struct pa_holder_walk *walk, \
+					     void **state_ret,            \
+					     uint64_t *nr_ret);           \
+	struct pa_error *pa_##name##_item(struct pa_holder_walk *walk,    \
+					  uint64_t index);                \
+	void pa_##name##_destroy(void *state)
+
+#endif
