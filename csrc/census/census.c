@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "census/counts.h"
 #include "census/holder.h"
 #include "census/hugetlb.h"
 #include "census/lru.h"
@@ -79,6 +80,7 @@ void pa_census_destroy(struct pa_census *census)
 	pa_lru_census_destroy(census->lru);
 	pa_hugetlb_census_destroy(census->hugetlb_pools);
 	pa_slabs_destroy(census->slabs);
+	pa_counts_destroy(census->counts);
 	if (census->accounts)
 		pa_accounts_deinit(census->accounts);
 	free(census->accounts);
@@ -101,6 +103,7 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 	[PA_CENSUS_HUGETLB] = pa_census_hugetlb,
 	[PA_CENSUS_SLABS] = pa_census_slabs,
 	[PA_CENSUS_HOLDERS] = pa_census_holders,
+	[PA_CENSUS_COUNTS] = pa_census_counts,
 };
 
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,

@@ -190,6 +190,7 @@ enum pa_holder {
 };
 
 struct pa_accounts;
+struct pa_counts;
 struct pa_holder_result;
 struct pa_slabs;
 
@@ -262,6 +263,8 @@ enum pa_census_part {
 	PA_CENSUS_SLABS,
 	/* Of the holders: what they came to, one by one, is in ->holders. */
 	PA_CENSUS_HOLDERS,
+	/* Stored counts beside what the holders showed. */
+	PA_CENSUS_COUNTS,
 	PA_NR_CENSUS_PARTS,
 };
 
@@ -295,6 +298,8 @@ struct pa_census {
 	struct pa_slabs *slabs;
 	/* By enum pa_holder; owned. */
 	struct pa_holder_result *holders;
+	/* census/counts.h; owned, NULL until built. */
+	struct pa_counts *counts;
 	/* By index in kernel->zones.list. */
 	struct pa_zone_count *zones;
 	/* Struct pages: read, filtered out of the dump, absent. */

@@ -84,6 +84,9 @@ static struct pa_error *kernel_init(struct pa_kernel *kernel)
 		err = pa_page_format_init(layout, vmcoreinfo,
 					  &kernel->page_format);
 	if (!err)
+		pa_mapcount_format_init(layout, &kernel->page_format,
+					&kernel->mapcount_format);
+	if (!err)
 		err = pa_sections_init(memory, layout, vmcoreinfo,
 				       &kernel->sections);
 	if (!err)

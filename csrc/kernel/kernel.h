@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "base/job.h"
 #include "kernel/arch.h"
+#include "kernel/mapcount.h"
 #include "kernel/memory.h"
 #include "kernel/memory_block.h"
 #include "kernel/page.h"
@@ -35,6 +36,7 @@ struct pa_kernel {
 	const struct pa_arch *arch;
 	struct pa_address_space space;
 	struct pa_page_format page_format;
+	struct pa_mapcount_format mapcount_format;
 	struct pa_sections sections;
 	struct pa_cpus cpus;
 	struct pa_zones zones;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Counts: what each struct page says of its mappings and references, beside
+ * what the holders showed. One more pass over the memory map, after all
+ * holders; what agrees is only added up.
+ */
+#ifndef PA_CENSUS_COUNTS_H
+#define PA_CENSUS_COUNTS_H
+
+#include "census/account.h"
+#include "census/census.h"
+
+/* What a folio is, for what may hold it. */
+enum pa_folio_kind {
+	/* Nothing says what its owner uses it for. */
+	PA_FOLIO_UNKNOWN,
+	PA_FOLIO_ANON,
+	PA_FOLIO_KSM,
+	/* mapping is an address_space; shmem: PG_swapbacked too. */
+	PA_FOLIO_FILE,
+	PA_FOLIO_SHMEM,
+	/* On an LRU, and truncated: mapping is gone. */
+	PA_FOLIO_TRUNCATED,
+	PA_FOLIO_HUGETLB,
+	PA_NR_FOLIO_KINDS,
+};
+
+extern const char *const pa_folio_kind_names[PA_NR_FOLIO_KINDS];
+
+/* The counters of a folio. */
+enum pa_count {
+	/* _mapcount + 1, of one page. */
+	PA_COUNT_MAPCOUNT,
+	/* + 1 */
+	PA_COUNT_ENTIRE,
+	/* + 1 */
+	PA_COUNT_LARGE,
+	PA_COUNT_NR_PAGES_MAPPED,
+	PA_COUNT_PINCOUNT,
+	PA_COUNT_REFCOUNT,
+	PA_NR_COUNTS,
+};
+
+extern const char *const pa_count_names[PA_NR_COUNTS];
+
+struct pa_stored_counted {
+	int64_t stored, counted;
+};
+
+/* A folio whose counts disagree. */
+struct pa_discrepancy {
+	/* The head; and of PA_COUNT_MAPCOUNT, the first page that differs. */
+	uint64_t pfn, mapcount_pfn;
+	uint32_t order;
+	enum pa_folio_kind kind;
+	uint8_t page_class;
+	/* Bits of enum pa_count. */
+	uint32_t wrong;
+	/* Pages whose _mapcount differs. */
+	uint32_t nr_mapcounts;
+	/* Those of @wrong, and the refcount in any case. */
+	struct pa_stored_counted counts[PA_NR_COUNTS];
+	uint64_t flags, mapping;
+	/* What the expected refcount is made of. */
+	uint64_t maps, entire, refs, pins, private_;
+};
+
+/* Counters of one node, in pages unless said otherwise. */
+struct pa_node_count {
+	/* NR_ANON_MAPPED and NR_FILE_MAPPED as the stored mapcounts have it. */
+	int64_t anon_mapped, file_mapped;
+	/* The same as the page tables have it. */
+	int64_t anon_mapped_counted, file_mapped_counted;
+	/* Folios of PMD size with an entire map, of the page cache at all. */
+	int64_t anon_thps, anon_thps_counted;
+	int64_t shmem, shmem_thps, shmem_pmd_mapped, file_thps, file_pmd_mapped;
+	/* LRU pages: anon, file, unevictable. */
+	int64_t lru_anon, lru_file, unevictable;
+	/* Page tables. */
+	int64_t page_tables;
+};
+
+struct pa_counts {
+	/* By pfn. */
+	PA_ARRAY(struct pa_discrepancy) list;
+	uint64_t nr_discrepancies;
+	/* By index in kernel->zones.nodes. */
+	struct pa_node_count *nodes;
+	/* By kind: folios, their references as stored and those explained. */
+	uint64_t folios[PA_NR_FOLIO_KINDS];
+	uint64_t stored[PA_NR_FOLIO_KINDS], explained[PA_NR_FOLIO_KINDS];
+	/* Maps and pins that the holders showed. */
+	uint64_t maps, entire, pins;
+	/* Folios in use whose references nobody is known to account for. */
+	uint64_t unjudged;
+};
+
+/* No more than this many are kept; the rest are counted. */
+#define PA_MAX_DISCREPANCIES 65536
+
+/* Builds census->counts: census part PA_CENSUS_COUNTS. */
+struct pa_error *pa_census_counts(struct pa_census *census, struct pa_job *job);
+void pa_counts_destroy(struct pa_counts *counts);
+
+#endif
