@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/stack.h"
 
-#include <string.h>
-
-#include "base/text.h"
-#include "kernel/list.h"
-
 /* THREAD_SIZE of x86_64; twice that with KASAN, whose lower half is dead. */
 #define STACK_BYTES UINT64_C(16384)
 /* No function that we look for is longer. */
 #define FUNCTION_BYTES 4096
-/* A bound on tasks: PID_MAX_LIMIT. */
-#define MAX_TASKS PA_BIT(22)
 
 struct walk {
 	const struct pa_kernel *kernel;
@@ -148,8 +141,9 @@ static struct pa_error *visit_sleeping(struct walk *walk, uint64_t task,
 }
 
 /* True while the walk goes on. */
-static bool visit_task(struct walk *walk, uint64_t task)
+static bool visit_task(void *arg, uint64_t task)
 {
+	struct walk *walk = arg;
 	const struct pa_cpu_task *cpu = find_cpu(walk, task);
 	uint64_t stack;
 	struct pa_error *err = pa_memory_read_u64(
@@ -168,40 +162,6 @@ static bool visit_task(struct walk *walk, uint64_t task)
 	}
 	walk->err = err;
 	return !err && !walk->stopped;
-}
-
-static bool visit_thread(void *arg, uint64_t node)
-{
-	struct walk *walk = arg;
-
-	return visit_task(walk, node - PA_OFFSETOF(walk->kernel->layout,
-						   task_struct, thread_node));
-}
-
-/* All threads of the process whose leader's tasks member is at @node. */
-static bool visit_process(void *arg, uint64_t node)
-{
-	struct walk *walk = arg;
-	const struct pa_layout *layout = walk->kernel->layout;
-	uint64_t leader = node - PA_OFFSETOF(layout, task_struct, tasks);
-	struct pa_list_result result;
-	uint64_t signal;
-
-	walk->err = pa_memory_read_u64(
-		walk->memory, leader + PA_OFFSETOF(layout, task_struct, signal),
-		&signal);
-	if (!walk->err)
-		walk->err =
-			pa_list_walk(walk->memory,
-				     signal + PA_OFFSETOF(layout, signal_struct,
-							  thread_head),
-				     MAX_TASKS, visit_thread, walk, &result);
-	if (pa_error_is_target(walk->err)) {
-		pa_error_destroy(walk->err);
-		walk->err = NULL;
-		walk->unread++;
-	}
-	return !walk->err && !walk->stopped;
 }
 
 /* The idle tasks are on no list. */
@@ -229,40 +189,18 @@ struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
 		.visit = visit,
 		.arg = arg,
 	};
-	struct pa_list_result result = { .end = PA_LIST_STOPPED };
 	struct pa_error *err = NULL;
+	uint64_t unread = 0;
 
 	visit_idle(&walk);
 	if (!walk.err && !walk.stopped)
-		err = pa_list_walk(memory,
-				   PA_SYM(kernel->layout, init_task) +
-					   PA_OFFSETOF(kernel->layout,
-						       task_struct, tasks),
-				   MAX_TASKS, visit_process, &walk, &result);
+		err = pa_tasks_visit(kernel, memory, visit_task, &walk,
+				     &unread);
 	if (!err)
 		err = walk.err;
-	if (err)
-		return err;
-	if (result.end != PA_LIST_WHOLE && result.end != PA_LIST_STOPPED)
-		return pa_error_at(PA_ERROR_CORRUPT, result.node,
-				   "the list of tasks is broken");
-	*unread_ret = walk.unread;
-	return NULL;
-}
-
-void pa_task_name(const struct pa_kernel *kernel, struct pa_memory *memory,
-		  uint64_t task, uint32_t *pid_ret, char comm_ret[16])
-{
-	const struct pa_layout *layout = kernel->layout;
-
-	*pid_ret = 0;
-	memset(comm_ret, 0, 16);
-	pa_error_destroy(pa_memory_read_u32(
-		memory, task + PA_OFFSETOF(layout, task_struct, pid), pid_ret));
-	pa_error_destroy(pa_memory_read(
-		memory, task + PA_OFFSETOF(layout, task_struct, comm), 15,
-		comm_ret));
-	pa_text_make_printable(comm_ret);
+	if (!err)
+		*unread_ret = walk.unread + unread;
+	return err;
 }
 
 struct search {

@@ -33,10 +33,6 @@ struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
 				 pa_stack_fn visit, void *arg,
 				 uint64_t *unread_ret);
 
-/* Pid and name, as far as they can be read. */
-void pa_task_name(const struct pa_kernel *kernel, struct pa_memory *memory,
-		  uint64_t task, uint32_t *pid_ret, char comm_ret[16]);
-
 /* What pa_stacks_find() found. */
 struct pa_stack_hit {
 	/* Virtual address of the task_struct; 0: no task. */

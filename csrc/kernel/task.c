@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/task.h"
 
+#include <string.h>
+
 #include "base/text.h"
+#include "kernel/list.h"
 
 /* PF_IDLE of include/linux/sched.h: a macro on all kernels. */
 #define PF_IDLE 0x2
+/* A bound on tasks: PID_MAX_LIMIT. */
+#define MAX_TASKS PA_BIT(22)
 /* Places of the x86_64 user_regs_struct. */
 #define REG_IP 16
 #define REG_CS 17
@@ -146,4 +151,96 @@ pa_cpu_tasks_in_kernel(const struct pa_cpu_tasks *tasks)
 		    tasks->list.items[i].mode == PA_CPU_UNKNOWN)
 			return &tasks->list.items[i];
 	return NULL;
+}
+
+struct walk {
+	const struct pa_kernel *kernel;
+	struct pa_memory *memory;
+	pa_task_fn visit;
+	void *arg;
+	bool stopped;
+	uint64_t unread;
+	struct pa_error *err;
+};
+
+static bool visit_thread(void *arg, uint64_t node)
+{
+	struct walk *walk = arg;
+
+	walk->stopped = !walk->visit(
+		walk->arg, node - PA_OFFSETOF(walk->kernel->layout, task_struct,
+					      thread_node));
+	return !walk->stopped;
+}
+
+/* All threads of the process whose leader's tasks member is at @node. */
+static bool visit_process(void *arg, uint64_t node)
+{
+	struct walk *walk = arg;
+	const struct pa_layout *layout = walk->kernel->layout;
+	uint64_t leader = node - PA_OFFSETOF(layout, task_struct, tasks);
+	struct pa_list_result result = { .end = PA_LIST_WHOLE };
+	uint64_t signal;
+
+	walk->err = pa_memory_read_u64(
+		walk->memory, leader + PA_OFFSETOF(layout, task_struct, signal),
+		&signal);
+	if (!walk->err)
+		walk->err =
+			pa_list_walk(walk->memory,
+				     signal + PA_OFFSETOF(layout, signal_struct,
+							  thread_head),
+				     MAX_TASKS, visit_thread, walk, &result);
+	if (pa_error_is_target(walk->err)) {
+		pa_error_destroy(walk->err);
+		walk->err = NULL;
+		walk->unread++;
+	} else if (result.end != PA_LIST_WHOLE &&
+		   result.end != PA_LIST_STOPPED) {
+		walk->unread++;
+	}
+	return !walk->err && !walk->stopped;
+}
+
+struct pa_error *pa_tasks_visit(const struct pa_kernel *kernel,
+				struct pa_memory *memory, pa_task_fn visit,
+				void *arg, uint64_t *unread_ret)
+{
+	struct walk walk = {
+		.kernel = kernel,
+		.memory = memory,
+		.visit = visit,
+		.arg = arg,
+	};
+	struct pa_list_result result;
+	struct pa_error *err = pa_list_walk(
+		memory,
+		PA_SYM(kernel->layout, init_task) +
+			PA_OFFSETOF(kernel->layout, task_struct, tasks),
+		MAX_TASKS, visit_process, &walk, &result);
+
+	if (!err)
+		err = walk.err;
+	if (err)
+		return err;
+	if (result.end != PA_LIST_WHOLE && result.end != PA_LIST_STOPPED)
+		return pa_error_at(PA_ERROR_CORRUPT, result.node,
+				   "the list of tasks is broken");
+	*unread_ret = walk.unread;
+	return NULL;
+}
+
+void pa_task_name(const struct pa_kernel *kernel, struct pa_memory *memory,
+		  uint64_t task, uint32_t *pid_ret, char comm_ret[16])
+{
+	const struct pa_layout *layout = kernel->layout;
+
+	*pid_ret = 0;
+	memset(comm_ret, 0, 16);
+	pa_error_destroy(pa_memory_read_u32(
+		memory, task + PA_OFFSETOF(layout, task_struct, pid), pid_ret));
+	pa_error_destroy(pa_memory_read(
+		memory, task + PA_OFFSETOF(layout, task_struct, comm), 15,
+		comm_ret));
+	pa_text_make_printable(comm_ret);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What each CPU was doing when the machine stopped: kernel/sched/core.c. */
+/*
+ * Tasks, and what each CPU was doing when the machine stopped: kernel/fork.c,
+ * kernel/sched/core.c.
+ */
 #ifndef PA_KERNEL_TASK_H
 #define PA_KERNEL_TASK_H
 
@@ -52,5 +55,21 @@ bool pa_cpu_tasks_irqs_off(const struct pa_cpu_tasks *tasks, uint32_t cpu);
 /* The first CPU that is, or may be, in the kernel; NULL if there is none. */
 const struct pa_cpu_task *
 pa_cpu_tasks_in_kernel(const struct pa_cpu_tasks *tasks);
+
+/* @task: virtual address of the task_struct. False stops the walk. */
+typedef bool (*pa_task_fn)(void *arg, uint64_t task);
+
+/*
+ * Every thread of every process; the idle tasks are on no list. @unread_ret
+ * counts processes that could not be read, or not all of them; a list of tasks
+ * that is broken is PA_ERROR_CORRUPT.
+ */
+struct pa_error *pa_tasks_visit(const struct pa_kernel *kernel,
+				struct pa_memory *memory, pa_task_fn visit,
+				void *arg, uint64_t *unread_ret);
+
+/* Pid and name, as far as they can be read. */
+void pa_task_name(const struct pa_kernel *kernel, struct pa_memory *memory,
+		  uint64_t task, uint32_t *pid_ret, char comm_ret[16]);
 
 #endif
