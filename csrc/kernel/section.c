@@ -85,6 +85,9 @@ static struct pa_error *append_section(struct pa_sections *sections,
 		.taint_zone_device = word & bits->taint_zone_device,
 	};
 
+	if (PA_HAS(layout, mem_section, page_ext))
+		section.page_ext = PA_GET(layout, bytes, mem_section, page_ext);
+
 	return pa_array_append(&sections->list, section) ? NULL :
 							   &pa_error_no_memory;
 }

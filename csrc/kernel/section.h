@@ -22,6 +22,8 @@ struct pa_section {
 	uint64_t word;
 	/* Virtual address of struct mem_section_usage, or 0. */
 	uint64_t usage;
+	/* mem_section.page_ext as it is: see kernel/page_ext.h. */
+	uint64_t page_ext;
 	/* False if @usage is set but could not be read. */
 	bool usage_read;
 	bool present;
