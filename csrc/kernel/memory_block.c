@@ -75,18 +75,15 @@ static struct pa_error *read_vmemmap_pages(struct block_walk *walk,
 		&block->vmemmap_pages);
 }
 
-static bool visit_block(void *arg, uint64_t first, uint64_t last,
-			uint64_t entry)
+static bool visit_block(void *arg, const struct pa_xarray_entry *entry)
 {
 	struct block_walk *walk = arg;
 	const struct pa_layout *layout = walk->layout;
 	uint8_t bytes[MAX_BLOCK_BYTES];
-	struct pa_block block = { .id = first, .address = entry };
-
-	(void)last;
-
-	struct pa_error *err = pa_memory_read(
-		walk->memory, entry, PA_SIZEOF(layout, memory_block), bytes);
+	struct pa_block block = { .id = entry->first, .address = entry->entry };
+	struct pa_error *err = pa_memory_read(walk->memory, entry->entry,
+					      PA_SIZEOF(layout, memory_block),
+					      bytes);
 
 	if (!err)
 		err = read_vmemmap_pages(walk, bytes, &block);

@@ -176,8 +176,7 @@ static struct pa_error *match_range(struct pgmap_walk *walk,
 	return NULL;
 }
 
-static bool visit_range(void *arg, uint64_t first, uint64_t last,
-			uint64_t entry)
+static bool visit_range(void *arg, const struct pa_xarray_entry *entry)
 {
 	struct pgmap_walk *walk = arg;
 	struct pa_pgmaps *pgmaps = walk->pgmaps;
@@ -185,8 +184,11 @@ static bool visit_range(void *arg, uint64_t first, uint64_t last,
 		pgmaps->ranges.length ?
 			&pgmaps->ranges.items[pgmaps->ranges.length - 1] :
 			NULL;
-	struct pa_pgmap_range range = { .pfn = first, .pfn_end = last + 1 };
-	struct pa_error *err = read_map(walk, entry, &range.map);
+	struct pa_pgmap_range range = {
+		.pfn = entry->first,
+		.pfn_end = entry->last + 1,
+	};
+	struct pa_error *err = read_map(walk, entry->entry, &range.map);
 
 	if (pa_error_is_target(err)) {
 		pa_error_destroy(err);

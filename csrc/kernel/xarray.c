@@ -4,8 +4,8 @@
 /* Slots of a node: XA_CHUNK_SIZE, 64 or (CONFIG_BASE_SMALL) 16. */
 #define MAX_SLOTS 64
 #define MAX_NODE_BYTES 1024
-/* With 64 slots each these hold as many entries as there can be sections. */
-#define MAX_NODES (1u << 16)
+/* A page cache of 4 TiB; no node is met twice, see is_plausible(). */
+#define MAX_NODES (1u << 24)
 
 /* xa_is_internal() and its kinds. */
 #define INTERNAL_MASK 3
@@ -36,13 +36,12 @@ static bool is_sibling(uint64_t entry)
 	return (entry & INTERNAL_MASK) == INTERNAL && entry <= MAX_SIBLING;
 }
 
-static void visit_entry(struct walk *walk, uint64_t first, uint64_t last,
-			uint64_t entry)
+static void visit_entry(struct walk *walk, const struct pa_xarray_entry *entry)
 {
 	/* The other internal entries (retry, zero, errors) hold nothing. */
-	if (!entry || (entry & INTERNAL_MASK) == INTERNAL)
+	if (!entry->entry || (entry->entry & INTERNAL_MASK) == INTERNAL)
 		return;
-	if (!walk->visit(walk->arg, first, last, entry))
+	if (!walk->visit(walk->arg, entry))
 		walk->stopped = true;
 }
 
@@ -121,8 +120,16 @@ static struct pa_error *walk_node(struct walk *walk, uint64_t entry,
 		       pa_load_u64(slots + (last + 1) * 8) ==
 			       ((uint64_t)i << 2 | INTERNAL))
 			last++;
-		visit_entry(walk, first,
-			    base + (((uint64_t)last + 1) << shift) - 1, slot);
+
+		const struct pa_xarray_entry found = {
+			.first = first,
+			.last = base + (((uint64_t)last + 1) << shift) - 1,
+			.entry = slot,
+			.slot = address + PA_OFFSETOF(layout, xa_node, slots) +
+				i * 8,
+		};
+
+		visit_entry(walk, &found);
 	}
 	return err;
 }
@@ -165,10 +172,16 @@ struct pa_error *pa_xarray_walk(struct pa_memory *memory,
 	}
 	if (err)
 		return err;
+
+	const struct pa_xarray_entry only = {
+		.entry = head,
+		.slot = xarray + PA_OFFSETOF(layout, xarray, xa_head),
+	};
+
 	if (is_node(head))
 		err = walk_node(&walk, head, 0, NULL);
 	else
-		visit_entry(&walk, 0, 0, head);
+		visit_entry(&walk, &only);
 	if (!err)
 		*ret = walk.result;
 	return err;

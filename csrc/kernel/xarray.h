@@ -5,13 +5,21 @@
 
 #include "kernel/memory.h"
 
+struct pa_xarray_entry {
+	/* The indices [first, last] that it covers. */
+	uint64_t first, last;
+	/* A pointer, or a value: odd. */
+	uint64_t entry;
+	/* Virtual address of its slot: the first of a multi-index entry's. */
+	uint64_t slot;
+};
+
 /*
- * Called for each entry (pointer or value; zero entries, retry entries and
- * empty slots are left out) with the indices [first, last] that it covers.
- * False stops the walk.
+ * Called for each entry; zero entries, retry entries and empty slots are left
+ * out. False stops the walk.
  */
-typedef bool (*pa_xarray_visit_fn)(void *arg, uint64_t first, uint64_t last,
-				   uint64_t entry);
+typedef bool (*pa_xarray_visit_fn)(void *arg,
+				   const struct pa_xarray_entry *entry);
 
 struct pa_xarray_result {
 	/* Nodes that could not be read or are no nodes: parts left out. */
