@@ -197,8 +197,8 @@ static bool visit_range(void *arg, const struct pa_xarray_entry *entry)
 	}
 	/* xa_store_range() splits a range into entries of several orders. */
 	if (!err && previous && previous->map == range.map &&
-	    previous->pfn_end == first) {
-		previous->pfn_end = last + 1;
+	    previous->pfn_end == entry->first) {
+		previous->pfn_end = entry->last + 1;
 		return true;
 	}
 	if (!err && !pa_array_append(&pgmaps->ranges, range))
