@@ -43,10 +43,11 @@ class Package:
     name: str
     version: str
     depends: str
+    architecture: str = "amd64"
 
     def file_name(self) -> str:
         """The name that `apt-get download` gives the file."""
-        return f"{self.name}_{self.version.replace(':', '%3a')}_amd64.deb"
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
 
 def _archives() -> dict[str, str]:
@@ -122,7 +123,7 @@ class Apt:
         """The packages whose whole name the regular expression matches."""
         self.update()
         wanted = re.compile(pattern)
-        name = version = depends = ""
+        name = version = depends = architecture = ""
         # dumpavail gives each package's candidate; kernel packages carry the version
         # in their name, so that every one of them is there.
         with open(self.root / "available", errors="replace") as file:
@@ -133,10 +134,12 @@ class Apt:
                     version = line[9:].strip()
                 elif line.startswith("Depends: "):
                     depends = line[9:].strip()
+                elif line.startswith("Architecture: "):
+                    architecture = line[14:].strip()
                 elif line == "\n":
                     if name and wanted.fullmatch(name):
-                        yield Package(name, version, depends)
-                    name = version = depends = ""
+                        yield Package(name, version, depends, architecture)
+                    name = version = depends = architecture = ""
 
     def download(self, packages: Iterable[Package]) -> list[Path]:
         """Download packages that are not there yet and return their files."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The kernels that the lab boots: fetched from Debian, newest first, and unpacked."""
+"""The kernels that the lab boots: fetched from Debian, newest first, and unpacked or built."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Optional
 
+from . import build
 from .apt import Apt, Package, unpack, version_key
 from .paths import lab_dir, lock
 from .run import LabError, say
@@ -244,15 +245,23 @@ def _install(key: str, release: str, image: list[Path], debug: Path, root: Path)
     work.rename(root)
 
 
+def keys() -> tuple[str, ...]:
+    """What fetch() knows."""
+    return (*KERNELS, *build.BUILT)
+
+
 def fetch(key: str) -> Kernel:
     """The kernel of that key, fetched if it is not in the cache."""
-    if key not in KERNELS:
-        raise LabError(f"no kernel {key}: there are {', '.join(KERNELS)}")
+    if key not in keys():
+        raise LabError(f"no kernel {key}: there are {', '.join(keys())}")
     root = lab_dir() / "kernels" / key
     with lock(f"kernel-{key}"):
         about = root / "kernel.json"
         if not about.exists():
-            _fetch_into(key, root)
+            if key in build.BUILT:
+                build.build(key, root)
+            else:
+                _fetch_into(key, root)
         release = json.loads(about.read_text())["release"]
     return Kernel(key, release, root)
 

@@ -321,6 +321,14 @@ RECIPES: dict[str, Recipe] = {
             modules=("nd_e820", "nd_pmem", "device_dax", "dax_pmem"),
         ),
         Recipe(
+            "owner",
+            "small memory, where it is recorded who allocated each page",
+            lambda kernel: _small_memory(kernel) + ["guest churn 16 2", "owners", "still"],
+            hardware=Hardware(memory_mib=256),
+            cmdline="page_owner=on",
+            applies=lambda kernel: kernel.has_config("PAGE_OWNER"),
+        ),
+        Recipe(
             "hvo-free",
             "hugetlb pages with their memmap freed are given back: some kernels lose them",
             lambda kernel: ["hugepages 16", "guest hugetlb 2", "hugepages 14", "still"],

@@ -16,6 +16,7 @@ VMCORES = Path(__file__).resolve().parent.parent.parent / "vmcores"
 SHIPPED: dict[str, tuple[str, str]] = {
     "v6.12-healthy": ("v6.12", "small"),
     "v7.2-hwpoison-leak": ("v7", "hwpoison-leak"),
+    "v6.12-page-owner": ("v6.12-owner", "owner"),
 }
 
 # What of the guest's own words goes with a dump; the rest can be had by making it again.

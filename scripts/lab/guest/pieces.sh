@@ -307,6 +307,15 @@ compact() {
 	event compact
 }
 
+# owners: what the kernel itself says of who allocated some of its pages; of kernels that were
+# booted with page_owner=on.
+owners() {
+	# Each read gives one record, and fails where there is no room for all of it.
+	dd if=/sys/kernel/debug/page_owner bs=4096 2>/dev/null |
+		awk 'BEGIN { RS = "" } n++ % 40 == 0 { print; print "" }' >/run/owners
+	[ -s /run/owners ]
+}
+
 # still: what works on memory by itself rests while truth is read and the dump taken.
 still() {
 	echo 3600000 >$THP/khugepaged/scan_sleep_millisecs

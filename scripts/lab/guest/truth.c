@@ -315,6 +315,7 @@ static int run_truth(int argc, char **argv)
 		"/proc/version",
 		"/proc/swaps",
 		"/run/events",
+		"/run/owners",
 		"/proc/vmallocinfo",
 		"/proc/[0-9]*/comm",
 		"/proc/[0-9]*/status",
