@@ -1,13 +1,433 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * All slabs, from the memory map: the lists of a cache lack its full slabs.
+ *
+ * Two passes on all cores: over the sections, for the pages that are slabs,
+ * and over the caches that these name, for the free objects that CPUs and
+ * nodes have of them.
+ */
 #include "census/slabs.h"
 
 #include <stdlib.h>
 
+#include "base/cleanup.h"
+#include "base/map.h"
+
+/* Pages whose struct pages are read at once: 4 KiB of them. */
+#define CHUNK_PAGES 64
+
+/* A slab before its cache is known. */
+struct found {
+	uint64_t pfn, cache;
+	uint8_t order;
+};
+
+/* What is being built; each item of work writes its own element of an array. */
+struct build {
+	struct pa_census *census;
+	struct pa_slabs *slabs;
+	/* By section: its slabs. */
+	struct pa_found_list {
+		PA_ARRAY(struct found) list;
+	} * sections;
+	/* By cache. */
+	struct pa_slab_stock *stocks;
+};
+
+struct worker {
+	struct build *build;
+	struct pa_memmap *memmap;
+	/* Slabs and caches that are none, or could not be read. */
+	uint64_t unreadable;
+};
+
+static struct pa_error *worker_start(void *arg, void **ret)
+{
+	struct build *build = arg;
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return &pa_error_no_memory;
+	worker->build = build;
+
+	struct pa_error *err =
+		pa_memmap_create(build->census->kernel, &worker->memmap);
+
+	if (err) {
+		free(worker);
+		return err;
+	}
+	*ret = worker;
+	return NULL;
+}
+
+static struct pa_error *worker_finish(void *arg, void *state, bool failed)
+{
+	struct build *build = arg;
+	struct worker *worker = state;
+
+	(void)failed;
+	build->census->parts[PA_CENSUS_SLABS].unreadable += worker->unreadable;
+	pa_memmap_destroy(worker->memmap);
+	free(worker);
+	return NULL;
+}
+
+/*
+ * Referenced until v7, and counted as frozen since: a slab's own class depends
+ * on its reference count.
+ */
+static bool may_be_slab(uint8_t byte)
+{
+	uint8_t class = byte & PA_CLASS_MASK;
+
+	return class == PA_CLASS_USED || class == PA_CLASS_USED_HEAD ||
+	       class == PA_CLASS_FROZEN || class == PA_CLASS_FROZEN_HEAD;
+}
+
+static bool may_have_slab(const uint8_t *classes)
+{
+	for (int i = 0; i < CHUNK_PAGES; i += 8)
+		if (pa_classes_have(classes + i, PA_CLASS_USED) ||
+		    pa_classes_have(classes + i, PA_CLASS_USED_HEAD) ||
+		    pa_classes_have(classes + i, PA_CLASS_FROZEN) ||
+		    pa_classes_have(classes + i, PA_CLASS_FROZEN_HEAD))
+			return true;
+	return false;
+}
+
+static bool is_slab(const struct pa_page_format *f, const uint8_t *page)
+{
+	if (f->flag.slab)
+		return pa_page_flags(f, page) & f->flag.slab;
+	return pa_page_type(f, pa_page_type_word(f, page)) == PA_PAGE_SLAB;
+}
+
+static struct pa_error *add_slab(struct worker *worker, size_t section,
+				 uint64_t pfn, const uint8_t *page, uint64_t nr)
+{
+	const struct build *build = worker->build;
+	const struct pa_page_format *f = &build->census->kernel->page_format;
+	struct found found = {
+		.pfn = pfn,
+		.cache = pa_slab_cache_address(&build->slabs->format, page),
+	};
+	uint32_t order = 0;
+
+	if (pa_page_flags(f, page) & f->flag.head) {
+		/* Two struct pages tell the order. */
+		if (nr < 2) {
+			struct pa_error *err =
+				pa_memmap_page(worker->memmap, pfn, 2, &page);
+
+			if (err)
+				return err;
+		}
+		order = pa_folio_order(f, page);
+	}
+	/* Made or unmade when the machine stopped, or garbage. */
+	if (!pa_is_kernel_address(found.cache) || order > f->max_order) {
+		worker->unreadable++;
+		return NULL;
+	}
+	found.order = (uint8_t)order;
+	return pa_array_append(&build->sections[section].list, found) ?
+		       NULL :
+		       &pa_error_no_memory;
+}
+
+static struct pa_error *scan_chunk(struct worker *worker, size_t section,
+				   uint64_t start)
+{
+	const struct pa_census *census = worker->build->census;
+	const struct pa_page_format *f = &census->kernel->page_format;
+	uint64_t end = start + CHUNK_PAGES;
+
+	for (uint64_t pfn = start; pfn < end;) {
+		struct pa_memmap_run run;
+		struct pa_error *err =
+			pa_memmap_run(worker->memmap, pfn, end - pfn, &run);
+
+		if (err)
+			return err;
+		pfn += run.nr;
+		if (run.presence != PA_PRESENT)
+			continue;
+		for (uint64_t i = 0; i < run.nr; i++) {
+			const uint8_t *page = run.pages + i * f->size;
+
+			if (!may_be_slab(
+				    *pa_census_class(census, run.pfn + i)) ||
+			    !is_slab(f, page))
+				continue;
+			err = add_slab(worker, section, run.pfn + i, page,
+				       run.nr - i);
+			if (pa_error_is_target(err)) {
+				pa_error_destroy(err);
+				worker->unreadable++;
+				err = NULL;
+			}
+			if (err)
+				return err;
+		}
+	}
+	return NULL;
+}
+
+static struct pa_error *scan_section(void *state, uint64_t index)
+{
+	struct worker *worker = state;
+	const struct pa_census *census = worker->build->census;
+	const struct pa_sections *sections = &census->kernel->sections;
+	const uint8_t *classes = census->classes[index];
+	uint64_t start = sections->list.items[index].nr
+			 << sections->pages_shift;
+
+	for (uint64_t i = 0; classes && i < sections->pages; i += CHUNK_PAGES) {
+		struct pa_error *err =
+			may_have_slab(classes + i) ?
+				scan_chunk(worker, index, start + i) :
+				NULL;
+
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static struct pa_error *read_cache(struct worker *worker,
+				   struct pa_slab_cache *cache,
+				   struct pa_slab_stock *stock)
+{
+	const struct pa_kernel *kernel = worker->build->census->kernel;
+	struct pa_memory *memory = worker->memmap->memory;
+	struct pa_kmem_cache kmem;
+	struct pa_error *err = pa_kmem_cache_read(memory, kernel->layout,
+						  cache->address, &kmem);
+
+	if (err)
+		return err;
+	memcpy(cache->name, kmem.name, sizeof(cache->name));
+	cache->size = kmem.size;
+	cache->object_size = kmem.object_size;
+	cache->red_left_pad = kmem.red_left_pad;
+	cache->free_pointer = kmem.free_pointer;
+	err = pa_kmem_cache_stock(kernel, memory, &kmem, stock);
+	cache->free_unknown = stock->unreadable;
+	return err;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct pa_error *scan_cache(void *state, uint64_t index)
+{
+	struct worker *worker = state;
+	struct pa_slab_cache *cache =
+		&worker->build->slabs->caches.items[index];
+	struct pa_slab_stock *stock = &worker->build->stocks[index];
+	struct pa_error *err = read_cache(worker, cache, stock);
+
+	/* Without a size it is no cache. */
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		cache->size = 0;
+		worker->unreadable++;
+		return NULL;
+	}
+	worker->unreadable += stock->unreadable;
+	if (stock->objects.length)
+		qsort(stock->objects.items, stock->objects.length,
+		      sizeof(*stock->objects.items), compare_addresses);
+	return err;
+}
+
+/* The caches that slabs name, by address. */
+static struct pa_error *gather_caches(struct build *build, size_t nr_sections)
+{
+	struct pa_slabs *slabs = build->slabs;
+	struct pa_map seen = { 0 };
+	PA_ARRAY(uint64_t) addresses = { 0 };
+	uint64_t last = 0;
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < nr_sections; i++)
+		pa_array_for_each(found, &build->sections[i].list) {
+			if (found->cache == last ||
+			    pa_map_has(&seen, found->cache))
+				continue;
+			last = found->cache;
+			ok = pa_map_set(&seen, last, 0) &&
+			     pa_array_append(&addresses, last);
+			if (!ok)
+				break;
+		}
+	if (addresses.length)
+		qsort(addresses.items, addresses.length,
+		      sizeof(*addresses.items), compare_addresses);
+	for (size_t i = 0; ok && i < addresses.length; i++) {
+		struct pa_slab_cache cache = { .address = addresses.items[i] };
+
+		ok = pa_array_append(&slabs->caches, cache);
+	}
+	pa_map_deinit(&seen);
+	pa_array_deinit(&addresses);
+	return ok ? NULL : &pa_error_no_memory;
+}
+
+static struct pa_slab_cache *find_cache(const struct pa_slabs *slabs,
+					uint64_t address)
+{
+	size_t low = 0, high = slabs->caches.length;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (slabs->caches.items[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == slabs->caches.length ||
+	    slabs->caches.items[low].address != address)
+		return NULL;
+	return &slabs->caches.items[low];
+}
+
+/* Slabs of caches that are none are left out. */
+static struct pa_error *fill_list(struct build *build, size_t nr_sections)
+{
+	struct pa_slabs *slabs = build->slabs;
+	struct pa_slab_cache *cache = NULL;
+
+	for (size_t i = 0; i < nr_sections; i++)
+		pa_array_for_each(found, &build->sections[i].list) {
+			if (!cache || cache->address != found->cache)
+				cache = find_cache(slabs, found->cache);
+			if (!cache->size)
+				continue;
+
+			struct pa_slab slab = {
+				.pfn = found->pfn,
+				.cache =
+					(uint32_t)(cache - slabs->caches.items),
+				.order = found->order,
+			};
+
+			if (!pa_array_append(&slabs->list, slab))
+				return &pa_error_no_memory;
+			cache->nr++;
+		}
+	return NULL;
+}
+
+/* Indices by cache, by counting; the list is by pfn already. */
+static struct pa_error *fill_by_cache(struct pa_slabs *slabs)
+{
+	size_t n = slabs->list.length, next = 0;
+
+	if (n > UINT32_MAX || !pa_array_reserve(&slabs->by_cache, n))
+		return &pa_error_no_memory;
+	pa_array_for_each(cache, &slabs->caches) {
+		cache->first = next;
+		next += cache->nr;
+		cache->nr = 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct pa_slab_cache *cache =
+			&slabs->caches.items[slabs->list.items[i].cache];
+
+		slabs->by_cache.items[cache->first + cache->nr++] = (uint32_t)i;
+	}
+	slabs->by_cache.length = n;
+	return NULL;
+}
+
+static struct pa_error *merge_stocks(struct build *build)
+{
+	struct pa_slabs *slabs = build->slabs;
+
+	for (size_t i = 0; i < slabs->caches.length; i++) {
+		struct pa_slab_cache *cache = &slabs->caches.items[i];
+		const struct pa_slab_stock *stock = &build->stocks[i];
+
+		cache->first_cpu_slab = slabs->cpu_slabs.length;
+		cache->nr_cpu_slabs = stock->cpu_slabs.length;
+		cache->first_free = slabs->free_objects.length;
+		cache->nr_free = stock->objects.length;
+		if (!pa_array_extend(&slabs->cpu_slabs, &stock->cpu_slabs) ||
+		    !pa_array_extend(&slabs->free_objects, &stock->objects))
+			return &pa_error_no_memory;
+	}
+	return NULL;
+}
+
+static struct pa_error *build_slabs(struct build *build, struct pa_job *job)
+{
+	static const struct pa_work scan_sections = {
+		.start = worker_start,
+		.item = scan_section,
+		.finish = worker_finish,
+	};
+	static const struct pa_work scan_caches = {
+		.start = worker_start,
+		.item = scan_cache,
+		.finish = worker_finish,
+	};
+	size_t nr = build->census->kernel->sections.list.length;
+	struct pa_slabs *slabs = build->slabs;
+	struct pa_error *err;
+
+	build->sections = calloc(nr, sizeof(*build->sections));
+	if (!build->sections)
+		return &pa_error_no_memory;
+	pa_job_phase(job, "slabs", nr);
+	err = pa_job_run(job, &scan_sections, build, nr);
+	if (!err)
+		err = gather_caches(build, nr);
+	if (!err && !slabs->caches.length)
+		return pa_error_create(PA_ERROR_MISSING,
+				       "no slab was found in the memory map");
+	if (err)
+		return err;
+	build->stocks = calloc(slabs->caches.length, sizeof(*build->stocks));
+	if (!build->stocks)
+		return &pa_error_no_memory;
+	pa_job_phase(job, "slab caches", slabs->caches.length);
+	err = pa_job_run(job, &scan_caches, build, slabs->caches.length);
+	if (!err)
+		err = fill_list(build, nr);
+	if (!err)
+		err = fill_by_cache(slabs);
+	return err ? err : merge_stocks(build);
+}
+
 struct pa_error *pa_census_slabs(struct pa_census *census, struct pa_job *job)
 {
-	(void)job;
+	size_t nr_sections = census->kernel->sections.list.length;
+
 	census->slabs = calloc(1, sizeof(*census->slabs));
-	return census->slabs ? NULL : &pa_error_no_memory;
+	if (!census->slabs)
+		return &pa_error_no_memory;
+
+	struct build build = { .census = census, .slabs = census->slabs };
+	struct pa_error *err = pa_slab_format_init(census->kernel->layout,
+						   &census->slabs->format);
+
+	if (!err)
+		err = build_slabs(&build, job);
+	for (size_t i = 0; build.stocks && i < census->slabs->caches.length;
+	     i++)
+		pa_slab_stock_deinit(&build.stocks[i]);
+	free(build.stocks);
+	for (size_t i = 0; build.sections && i < nr_sections; i++)
+		pa_array_deinit(&build.sections[i].list);
+	free(build.sections);
+	return err;
 }
 
 void pa_slabs_destroy(struct pa_slabs *slabs)
@@ -17,5 +437,42 @@ void pa_slabs_destroy(struct pa_slabs *slabs)
 	pa_array_deinit(&slabs->list);
 	pa_array_deinit(&slabs->by_cache);
 	pa_array_deinit(&slabs->caches);
+	pa_array_deinit(&slabs->cpu_slabs);
+	pa_array_deinit(&slabs->free_objects);
 	free(slabs);
+}
+
+const struct pa_slab_cache *pa_slabs_cache(const struct pa_slabs *slabs,
+					   uint64_t address)
+{
+	const struct pa_slab_cache *cache = find_cache(slabs, address);
+
+	return cache && cache->nr ? cache : NULL;
+}
+
+const struct pa_slab_cache *pa_slabs_cache_named(const struct pa_slabs *slabs,
+						 const char *name)
+{
+	pa_array_for_each(cache, &slabs->caches)
+		if (cache->nr && !strcmp(cache->name, name))
+			return cache;
+	return NULL;
+}
+
+struct pa_error *pa_slabs_cache_symbol(const struct pa_census *census,
+				       struct pa_memory *memory,
+				       enum pa_symbol_id symbol,
+				       const struct pa_slab_cache **ret)
+{
+	const struct pa_symbol *variable =
+		&census->kernel->layout->symbols[symbol];
+	uint64_t address = 0;
+	struct pa_error *err =
+		variable->known ? pa_memory_read_u64(memory, variable->address,
+						     &address) :
+				  NULL;
+
+	if (!err)
+		*ret = pa_slabs_cache(census->slabs, address);
+	return err;
 }

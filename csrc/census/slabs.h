@@ -7,6 +7,7 @@
 #define PA_CENSUS_SLABS_H
 
 #include "census/census.h"
+#include "kernel/slab.h"
 
 /* A slab: one folio. */
 struct pa_slab {
@@ -23,8 +24,14 @@ struct pa_slab_cache {
 	char name[32];
 	/* Bytes from one object to the next; of the object as asked for. */
 	uint32_t size, object_size;
+	/* Bytes from a slab's start to its first object. */
+	uint32_t red_left_pad;
+	struct pa_free_pointer free_pointer;
 	/* Its slabs: [first, first + nr) of slabs->by_cache. */
 	size_t first, nr;
+	/* Free objects that are on no slab's own list: stretches of two arrays. */
+	size_t first_cpu_slab, nr_cpu_slabs;
+	size_t first_free, nr_free;
 	/* Its free objects could not all be told: see pa_slab_visit(). */
 	bool free_unknown;
 };
@@ -36,6 +43,10 @@ struct pa_slabs {
 	PA_ARRAY(uint32_t) by_cache;
 	/* By address. */
 	PA_ARRAY(struct pa_slab_cache) caches;
+	struct pa_slab_format format;
+	/* By cache; and free objects by cache, then address. */
+	PA_ARRAY(struct pa_cpu_slab) cpu_slabs;
+	PA_ARRAY(uint64_t) free_objects;
 };
 
 /* Builds census->slabs: census part PA_CENSUS_SLABS. */
@@ -63,8 +74,8 @@ typedef bool (*pa_slab_visit_fn)(void *arg, uint64_t object);
 /*
  * The allocated objects of one slab, cache->nr of which make a cache: those
  * that are on no freelist (the slab's own, of a CPU, a sheaf, the barn). Where
- * a freelist could not be read the objects on it are visited as well: callers
- * check what they are given.
+ * a freelist could not be read the objects on it are visited as well, and so
+ * are those that wait for a grace period: callers check what they are given.
  */
 struct pa_error *pa_slab_visit(const struct pa_census *census,
 			       struct pa_memory *memory,

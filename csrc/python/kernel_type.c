@@ -295,6 +295,14 @@ static PyObject *kernel_census(PyObject *self, PyObject *Py_UNUSED(args))
 			    object->threads);
 }
 
+static PyObject *kernel_slabs(PyObject *self, PyObject *questions)
+{
+	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
+
+	return pa_py_slabs(pa_object_state(self), object->kernel,
+			   object->threads, questions);
+}
+
 /* Which page an address names: a struct page, or the direct map. */
 static PyObject *kernel_resolve(PyObject *self, PyObject *arg)
 {
@@ -365,6 +373,10 @@ static PyMethodDef kernel_methods[] = {
 	  "What every page is: a byte a page by section, a class in its low six "
 	  "bits, then whether a list has it, then whether it is poisoned; and "
 	  "each zone recounted." },
+	{ "slabs", kernel_slabs, METH_O,
+	  "slabs(questions) -> list\n\n"
+	  "For each name of a slab cache the addresses of its allocated objects, "
+	  "for each address the object that it is in, or None." },
 	{ "resolve", kernel_resolve, METH_O,
 	  "resolve(address) -> int | None\n\n"
 	  "The pfn that a struct page's or direct map address names." },

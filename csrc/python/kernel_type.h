@@ -31,6 +31,9 @@ PyObject *pa_py_page(struct pa_module_state *state,
 		     const struct pa_kernel *kernel, uint64_t pfn);
 PyObject *pa_py_census(struct pa_module_state *state,
 		       const struct pa_kernel *kernel, unsigned int threads);
+PyObject *pa_py_slabs(struct pa_module_state *state,
+		      const struct pa_kernel *kernel, unsigned int threads,
+		      PyObject *questions);
 
 /* Sets @key to @value, whose reference is stolen; false with an exception. */
 static inline bool pa_py_set(PyObject *dict, const char *key, PyObject *value)
