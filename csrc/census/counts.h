@@ -54,11 +54,11 @@ struct pa_discrepancy {
 	uint32_t order;
 	enum pa_folio_kind kind;
 	uint8_t page_class;
-	/* Bits of enum pa_count. */
-	uint32_t wrong;
+	/* Bits of enum pa_count: those that were compared, those that differ. */
+	uint32_t compared, wrong;
 	/* Pages whose _mapcount differs. */
 	uint32_t nr_mapcounts;
-	/* Those of @wrong, and the refcount in any case. */
+	/* Those compared, and the refcount in any case. */
 	struct pa_stored_counted counts[PA_NR_COUNTS];
 	uint64_t flags, mapping;
 	/* What the expected refcount is made of. */
@@ -100,6 +100,13 @@ struct pa_counts {
 
 /* Builds census->counts: census part PA_CENSUS_COUNTS. */
 struct pa_error *pa_census_counts(struct pa_census *census, struct pa_job *job);
+/*
+ * The counts of the page, or of the folio of @nr pages, that starts at @pfn,
+ * whether they agree or not. Nothing is compared where nobody's references to
+ * such a page are judged.
+ */
+struct pa_error *pa_count_folio(struct pa_census *census, uint64_t pfn,
+				uint64_t nr, struct pa_discrepancy *ret);
 void pa_counts_destroy(struct pa_counts *counts);
 
 #endif

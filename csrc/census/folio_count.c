@@ -108,6 +108,7 @@ static void compare(struct pa_discrepancy *d, enum pa_count count,
 		    int64_t stored, int64_t counted)
 {
 	d->counts[count] = (struct pa_stored_counted){ stored, counted };
+	d->compared |= UINT32_C(1) << count;
 	if (stored != counted)
 		d->wrong |= UINT32_C(1) << count;
 }
@@ -115,7 +116,7 @@ static void compare(struct pa_discrepancy *d, enum pa_count count,
 static struct pa_error *keep(struct pa_folio_counter *c,
 			     const struct pa_discrepancy *d)
 {
-	if (!d->wrong)
+	if (!d->wrong && !c->all)
 		return NULL;
 	if (c->counts.nr_discrepancies++ >= PA_MAX_DISCREPANCIES)
 		return NULL;

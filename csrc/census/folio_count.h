@@ -13,6 +13,8 @@ struct pa_folio_counter {
 	/* Of the section that the pass is in. */
 	const struct pa_account *account;
 	uint64_t section_mask;
+	/* Keeps folios whose counts agree, too. */
+	bool all;
 	/* This thread's sums and discrepancies. */
 	struct pa_counts counts;
 
