@@ -7,6 +7,7 @@
 #include "census/holder.h"
 #include "census/hugetlb.h"
 #include "census/lru.h"
+#include "census/page_table.h"
 #include "census/slabs.h"
 
 const char *const pa_target_names[PA_NR_TARGETS] = {
@@ -80,6 +81,7 @@ void pa_census_destroy(struct pa_census *census)
 	pa_lru_census_destroy(census->lru);
 	pa_hugetlb_census_destroy(census->hugetlb_pools);
 	pa_slabs_destroy(census->slabs);
+	pa_page_tables_destroy(census->page_tables);
 	pa_counts_destroy(census->counts);
 	if (census->accounts)
 		pa_accounts_deinit(census->accounts);

@@ -193,6 +193,7 @@ struct pa_accounts;
 struct pa_counts;
 struct pa_holder_result;
 struct pa_slabs;
+struct pa_page_tables;
 
 /* What a reference's target is: the columns of stale-page-reference. */
 enum pa_target {
@@ -296,6 +297,8 @@ struct pa_census {
 	/* census/account.h, census/slabs.h; owned, NULL until built. */
 	struct pa_accounts *accounts;
 	struct pa_slabs *slabs;
+	/* census/page_table.h; owned, NULL until built. */
+	struct pa_page_tables *page_tables;
 	/* By enum pa_holder; owned. */
 	struct pa_holder_result *holders;
 	/* census/counts.h; owned, NULL until built. */

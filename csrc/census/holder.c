@@ -16,6 +16,14 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 	[PA_HOLDER_HUGETLB_ACTIVE] = { .name = "hugetlb active list" },
 	[PA_HOLDER_COMPOUND_HEAD] = { .name = "compound tail" },
 	[PA_HOLDER_COMPACT_CACHED] = { .name = "compaction scanner hint" },
+	[PA_HOLDER_PAGE_TABLE] = {
+		.name = "page table",
+		.owner = "mm",
+		.index = "address",
+		.prepare = pa_page_table_prepare,
+		.item = pa_page_table_item,
+		.destroy = pa_page_table_destroy,
+	},
 };
 
 /* Of one holder's stale slots; a broken one has no end of them. */

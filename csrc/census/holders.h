@@ -17,4 +17,6 @@
 					  uint64_t index);                \
 	void pa_##name##_destroy(void *state)
 
+PA_HOLDER_FUNCTIONS(page_table);
+
 #endif

@@ -13,6 +13,8 @@
 #include "types/layout.h"
 
 struct pa_memory;
+struct pa_page_table_format;
+struct pa_entry;
 
 /* The address-space numbers of one booted kernel; read-only after setup. */
 struct pa_address_space {
@@ -61,6 +63,14 @@ struct pa_arch {
 	/* Walks the kernel's page tables. */
 	struct pa_error *(*translate)(struct pa_memory *memory, uint64_t va,
 				      struct pa_translation *ret);
+	/* The entries of user page tables: kernel/page_table.h. */
+	void (*setup_entries)(const struct pa_layout *layout,
+			      const struct pa_address_space *space,
+			      struct pa_page_table_format *format);
+	/* What @value, an entry of @level (0: of the lowest), says. */
+	void (*decode_entry)(const struct pa_page_table_format *format,
+			     unsigned int level, uint64_t value,
+			     struct pa_entry *ret);
 };
 
 extern const struct pa_arch pa_arch_x86_64;

@@ -3,7 +3,7 @@
 #include <elf.h>
 #include <inttypes.h>
 
-#include "kernel/arch.h"
+#include "kernel/arch_x86_64.h"
 #include "kernel/memory.h"
 #include "source/vmcoreinfo.h"
 
@@ -193,4 +193,6 @@ const struct pa_arch pa_arch_x86_64 = {
 	.setup = x86_64_setup,
 	.setup_regions = x86_64_setup_regions,
 	.translate = x86_64_translate,
+	.setup_entries = pa_x86_64_setup_entries,
+	.decode_entry = pa_x86_64_decode_entry,
 };

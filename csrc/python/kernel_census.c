@@ -154,7 +154,11 @@ PyObject *pa_py_census(struct pa_module_state *state,
 		    !(pa_py_set(dict, "class_names", class_names(kernel)) &&
 		      pa_py_set(dict, "classes",
 				section_classes(call.census)) &&
-		      pa_py_set(dict, "zones", zone_counts(call.census))))
+		      pa_py_set(dict, "zones", zone_counts(call.census)) &&
+		      pa_py_set(dict, "accounts",
+				pa_py_accounts(call.census)) &&
+		      pa_py_set(dict, "holders", pa_py_holders(call.census)) &&
+		      pa_py_set(dict, "mms", pa_py_mms(call.census))))
 			Py_CLEAR(dict);
 	}
 	pa_census_destroy(call.census);

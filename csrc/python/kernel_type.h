@@ -7,6 +7,8 @@
 
 #include "kernel/kernel.h"
 
+struct pa_census;
+
 struct pa_kernel_object {
 	PyObject_HEAD
 		/* Owned; never NULL in an object that Python code can see. */
@@ -31,6 +33,9 @@ PyObject *pa_py_page(struct pa_module_state *state,
 		     const struct pa_kernel *kernel, uint64_t pfn);
 PyObject *pa_py_census(struct pa_module_state *state,
 		       const struct pa_kernel *kernel, unsigned int threads);
+PyObject *pa_py_accounts(const struct pa_census *census);
+PyObject *pa_py_holders(const struct pa_census *census);
+PyObject *pa_py_mms(const struct pa_census *census);
 PyObject *pa_py_slabs(struct pa_module_state *state,
 		      const struct pa_kernel *kernel, unsigned int threads,
 		      PyObject *questions);
