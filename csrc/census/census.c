@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "census/counts.h"
+#include "census/files.h"
 #include "census/holder.h"
 #include "census/hugetlb.h"
 #include "census/lru.h"
@@ -81,6 +82,7 @@ void pa_census_destroy(struct pa_census *census)
 	pa_lru_census_destroy(census->lru);
 	pa_hugetlb_census_destroy(census->hugetlb_pools);
 	pa_slabs_destroy(census->slabs);
+	pa_files_destroy(census->files);
 	pa_page_tables_destroy(census->page_tables);
 	pa_counts_destroy(census->counts);
 	if (census->accounts)

@@ -191,6 +191,7 @@ enum pa_holder {
 
 struct pa_accounts;
 struct pa_counts;
+struct pa_files;
 struct pa_holder_result;
 struct pa_slabs;
 struct pa_page_tables;
@@ -299,6 +300,8 @@ struct pa_census {
 	struct pa_slabs *slabs;
 	/* census/page_table.h; owned, NULL until built. */
 	struct pa_page_tables *page_tables;
+	/* census/files.h; owned, NULL until a holder asks for files. */
+	struct pa_files *files;
 	/* By enum pa_holder; owned. */
 	struct pa_holder_result *holders;
 	/* census/counts.h; owned, NULL until built. */

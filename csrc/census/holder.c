@@ -24,6 +24,28 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.item = pa_page_table_item,
 		.destroy = pa_page_table_destroy,
 	},
+	[PA_HOLDER_PIPE] = {
+		.name = "pipe buffer",
+		.owner = "pipe_inode_info",
+		.index = "slot",
+		.prepare = pa_pipe_prepare,
+		.item = pa_pipe_item,
+		.destroy = pa_pipe_destroy,
+	},
+	[PA_HOLDER_IO_URING] = {
+		.name = "io_uring",
+		.owner = "io_ring_ctx",
+		.index = "buffer or page",
+		.prepare = pa_io_uring_prepare,
+		.item = pa_io_uring_item,
+	},
+	[PA_HOLDER_AIO] = {
+		.name = "AIO ring",
+		.owner = "kioctx",
+		.index = "page",
+		.prepare = pa_aio_prepare,
+		.item = pa_aio_item,
+	},
 };
 
 /* Of one holder's stale slots; a broken one has no end of them. */

@@ -18,5 +18,8 @@
 	void pa_##name##_destroy(void *state)
 
 PA_HOLDER_FUNCTIONS(page_table);
+PA_HOLDER_FUNCTIONS(pipe);
+PA_HOLDER_FUNCTIONS(io_uring);
+PA_HOLDER_FUNCTIONS(aio);
 
 #endif

@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "kernel/io_uring.h"
+
+#include <inttypes.h>
+
+#include "kernel/list.h"
+#include "kernel/page_array.h"
+#include "kernel/xarray.h"
+
+#define MAX_CTX_BYTES 8192
+#define MAX_UBUF_BYTES 128
+#define MAX_REGION_BYTES 64
+#define MAX_GROUP_BYTES 128
+#define MAX_AREA_BYTES 1024
+#define MAX_BVEC_BYTES 64
+/* IORING_SETUP_NO_MMAP of the user's headers: the rings are user memory. */
+#define SETUP_NO_MMAP (1u << 14)
+/* BGID_ARRAY: how many io_buffer_lists io_bl has. */
+#define NR_LOW_GROUPS 64
+/* IORING_MAX_REG_BUFFERS is 2^14; xarrays of groups have 2^16. */
+#define MAX_BUFFERS PA_BIT(16)
+/* io_validate_user_buf_range() allows 2^40 bytes. */
+#define MAX_BVECS PA_BIT(28)
+/* bio_vecs that are read at once. */
+#define NR_AT_ONCE 64
+#define MAX_LIST PA_BIT(20)
+
+/* The io_ring_ctx being walked. */
+struct ring {
+	struct pa_io_uring_walk *walk;
+	uint64_t address;
+	uint8_t bytes[MAX_CTX_BYTES];
+};
+
+#define RING_GET(ring, member) \
+	PA_GET((ring)->walk->kernel->layout, (ring)->bytes, io_ring_ctx, member)
+#define RING_HAS(ring, member) \
+	PA_HAS((ring)->walk->kernel->layout, io_ring_ctx, member)
+#define RING_ADDRESS(ring, member) \
+	((ring)->address +         \
+	 PA_OFFSETOF((ring)->walk->kernel->layout, io_ring_ctx, member))
+
+bool pa_io_uring_knows(const struct pa_layout *layout)
+{
+	bool buffers = (PA_HAS(layout, io_ring_ctx, user_bufs) &&
+			PA_HAS(layout, io_ring_ctx, nr_user_bufs)) ||
+		       (PA_HAS(layout, io_ring_ctx, buf_table__nr) &&
+			PA_HAS(layout, io_ring_ctx, buf_table__nodes) &&
+			PA_HAS(layout, io_rsrc_node, buf));
+	bool region = !PA_HAS_TYPE(layout, io_mapped_region) ||
+		      (PA_HAS(layout, io_mapped_region, pages) &&
+		       PA_HAS(layout, io_mapped_region, nr_pages) &&
+		       PA_SIZEOF(layout, io_mapped_region) <= MAX_REGION_BYTES);
+
+	return buffers && region && PA_HAS(layout, io_ring_ctx, flags) &&
+	       PA_HAS(layout, io_ring_ctx, rings) &&
+	       PA_HAS(layout, io_ring_ctx, sq_sqes) &&
+	       PA_HAS(layout, io_mapped_ubuf, nr_bvecs) &&
+	       PA_HAS(layout, io_mapped_ubuf, bvec) &&
+	       PA_HAS(layout, bio_vec, bv_page) &&
+	       PA_SIZEOF(layout, io_ring_ctx) <= MAX_CTX_BYTES &&
+	       PA_SIZEOF(layout, io_mapped_ubuf) <= MAX_UBUF_BYTES &&
+	       PA_SIZEOF(layout, bio_vec) <= MAX_BVEC_BYTES &&
+	       PA_SIZEOF(layout, bio_vec);
+}
+
+/* One part that can't be read is no reason to leave the others out. */
+static struct pa_error *forgive(struct pa_io_uring_walk *walk,
+				struct pa_error *err)
+{
+	if (!pa_error_is_target(err))
+		return err;
+	pa_error_destroy(err);
+	walk->unreadable++;
+	return NULL;
+}
+
+static void tell(struct pa_io_uring_walk *walk,
+		 const struct pa_io_uring_page *page)
+{
+	walk->stopped = walk->stopped || !walk->visit(walk->arg, page);
+}
+
+/* Arrays of pages of one kind. */
+struct pages {
+	struct pa_io_uring_walk *walk;
+	enum pa_io_uring_hold hold;
+};
+
+static bool visit_array(void *arg, uint64_t index, uint64_t slot, uint64_t page)
+{
+	struct pages *pages = arg;
+	const struct pa_io_uring_page told = {
+		.hold = pages->hold,
+		.page = page,
+		.slot = slot,
+		.index = index,
+	};
+
+	tell(pages->walk, &told);
+	return !pages->walk->stopped;
+}
+
+static struct pa_error *visit_pages(struct pa_io_uring_walk *walk,
+				    uint64_t array, uint64_t nr,
+				    enum pa_io_uring_hold hold)
+{
+	struct pages pages = { walk, hold };
+
+	if (!array || !nr)
+		return NULL;
+	return pa_page_array_visit(walk->memory, array, nr, visit_array,
+				   &pages);
+}
+
+/* Registered buffers. */
+
+/*
+ * A buffer lent by a driver (io_buffer_register_bvec()) is released by that
+ * driver.
+ */
+static bool is_lent(const struct pa_layout *layout, const uint8_t *ubuf)
+{
+	if (PA_HAS(layout, io_mapped_ubuf, flags))
+		return !PA_HAS_ENUM(layout, IO_REGBUF_F_KBUF) ||
+		       PA_GET(layout, ubuf, io_mapped_ubuf, flags) &
+			       (uint64_t)PA_ENUM(layout, IO_REGBUF_F_KBUF);
+	return PA_HAS(layout, io_mapped_ubuf, is_kbuf) &&
+	       PA_GET(layout, ubuf, io_mapped_ubuf, is_kbuf);
+}
+
+/*
+ * One pin for each bvec: of a page or, where the folios of the buffer were
+ * coalesced (io_coalesce_buffer(), v6.12), of a folio.
+ */
+static struct pa_error *visit_bvecs(struct pa_io_uring_walk *walk,
+				    uint64_t bvecs, uint64_t nr,
+				    struct pa_io_uring_page *page)
+{
+	const struct pa_layout *layout = walk->kernel->layout;
+	uint64_t size = PA_SIZEOF(layout, bio_vec);
+	uint8_t bytes[NR_AT_ONCE * MAX_BVEC_BYTES];
+
+	for (uint64_t done = 0; done < nr; done += NR_AT_ONCE) {
+		uint64_t part = pa_min(nr - done, NR_AT_ONCE);
+		uint64_t at = bvecs + done * size;
+		struct pa_error *err =
+			pa_memory_read(walk->memory, at, part * size, bytes);
+
+		if (err)
+			return err;
+		for (uint64_t i = 0; !walk->stopped && i < part; i++) {
+			page->page = PA_GET(layout, bytes + i * size, bio_vec,
+					    bv_page);
+			page->slot = at + i * size +
+				     PA_OFFSETOF(layout, bio_vec, bv_page);
+			if (page->page)
+				tell(walk, page);
+		}
+		if (walk->stopped)
+			break;
+	}
+	return NULL;
+}
+
+static struct pa_error *visit_ubuf(struct pa_io_uring_walk *walk, uint64_t ubuf,
+				   uint64_t index)
+{
+	const struct pa_layout *layout = walk->kernel->layout;
+	uint32_t header = PA_OFFSETOF(layout, io_mapped_ubuf, bvec);
+	struct pa_io_uring_page page = { .index = index };
+	uint8_t bytes[MAX_UBUF_BYTES] = { 0 };
+	uint64_t nr;
+	struct pa_error *err;
+
+	if (pa_map_has(&walk->met, ubuf))
+		return NULL;
+	if (!pa_map_set(&walk->met, ubuf, index))
+		return &pa_error_no_memory;
+	err = pa_memory_read(walk->memory, ubuf, header, bytes);
+	if (err)
+		return err;
+	/* The dummy of an empty slot (dummy_ubuf, before v6.13) has none. */
+	nr = PA_GET(layout, bytes, io_mapped_ubuf, nr_bvecs);
+	if (nr > MAX_BVECS)
+		return pa_error_at(PA_ERROR_CORRUPT, ubuf,
+				   "registered buffer at 0x%" PRIx64
+				   " of %" PRIu64 " bvecs",
+				   ubuf, nr);
+	page.hold = is_lent(layout, bytes) ? PA_IO_URING_LENT :
+					     PA_IO_URING_PINNED;
+	return visit_bvecs(walk, ubuf + header, nr, &page);
+}
+
+/* The buffer in the table's slot @index, 0 if none. */
+static struct pa_error *read_slot(struct ring *ring, uint64_t table,
+				  uint64_t index, uint64_t *ret)
+{
+	struct pa_memory *memory = ring->walk->memory;
+	struct pa_error *err =
+		pa_memory_read_u64(memory, table + index * 8, ret);
+
+	if (err || !*ret || !RING_HAS(ring, buf_table__nodes))
+		return err;
+	/* A struct io_rsrc_node since v6.13. */
+	return pa_memory_read_u64(memory,
+				  *ret + PA_OFFSETOF(ring->walk->kernel->layout,
+						     io_rsrc_node, buf),
+				  ret);
+}
+
+static struct pa_error *read_table(struct ring *ring, uint64_t *table_ret,
+				   uint64_t *nr_ret)
+{
+	const struct pa_layout *layout = ring->walk->kernel->layout;
+	uint64_t data, nr = 0;
+	uint32_t nr_data;
+	struct pa_error *err;
+
+	if (RING_HAS(ring, buf_table__nodes)) {
+		*table_ret = RING_GET(ring, buf_table__nodes);
+		*nr_ret = RING_GET(ring, buf_table__nr);
+		return NULL;
+	}
+	*table_ret = RING_GET(ring, user_bufs);
+	nr = RING_GET(ring, nr_user_bufs);
+	/* 0 for as long as io_sqe_buffers_unregister() waits for their users. */
+	if (*table_ret && !nr && RING_HAS(ring, buf_data) &&
+	    PA_HAS(layout, io_rsrc_data, nr)) {
+		data = RING_GET(ring, buf_data);
+		if (data) {
+			err = pa_memory_read_u32(
+				ring->walk->memory,
+				data + PA_OFFSETOF(layout, io_rsrc_data, nr),
+				&nr_data);
+			if (err)
+				return err;
+			nr = nr_data;
+		}
+	}
+	*nr_ret = nr;
+	return NULL;
+}
+
+static struct pa_error *visit_buffers(struct ring *ring)
+{
+	struct pa_io_uring_walk *walk = ring->walk;
+	uint64_t table, nr;
+	struct pa_error *err = read_table(ring, &table, &nr);
+
+	if (err)
+		return err;
+	if (!table)
+		return NULL;
+	if (nr > MAX_BUFFERS)
+		return pa_error_at(PA_ERROR_CORRUPT, ring->address,
+				   "io_uring at 0x%" PRIx64 " with %" PRIu64
+				   " buffers",
+				   ring->address, nr);
+	for (uint64_t i = 0; !err && !walk->stopped && i < nr; i++) {
+		uint64_t ubuf;
+
+		err = read_slot(ring, table, i, &ubuf);
+		if (!err && ubuf)
+			err = visit_ubuf(walk, ubuf, i);
+		err = forgive(walk, err);
+	}
+	return err;
+}
+
+/* The rings, and rings of provided buffers. */
+
+/* struct io_mapped_region: io_free_region(), v6.14. */
+static struct pa_error *visit_region(struct pa_io_uring_walk *walk,
+				     const uint8_t *region)
+{
+	const struct pa_layout *layout = walk->kernel->layout;
+	uint64_t array = PA_GET(layout, region, io_mapped_region, pages);
+	uint64_t nr = PA_GET(layout, region, io_mapped_region, nr_pages);
+	uint64_t flags;
+
+	if (!array || !nr)
+		return NULL;
+	if (!PA_HAS(layout, io_mapped_region, flags) ||
+	    !PA_HAS_ENUM(layout, IO_REGION_F_USER_PROVIDED) ||
+	    !PA_HAS_ENUM(layout, IO_REGION_F_SINGLE_REF)) {
+		walk->unreadable++;
+		return NULL;
+	}
+	flags = PA_GET(layout, region, io_mapped_region, flags);
+	if (flags & (uint64_t)PA_ENUM(layout, IO_REGION_F_SINGLE_REF))
+		nr = 1;
+	return visit_pages(
+		walk, array, nr,
+		flags & (uint64_t)PA_ENUM(layout, IO_REGION_F_USER_PROVIDED) ?
+			PA_IO_URING_PINNED :
+			PA_IO_URING_OWNED);
+}
+
+static struct pa_error *visit_region_at(struct pa_io_uring_walk *walk,
+					uint64_t address)
+{
+	uint8_t bytes[MAX_REGION_BYTES];
+	uint32_t size = PA_SIZEOF(walk->kernel->layout, io_mapped_region);
+	struct pa_error *err;
+
+	err = pa_memory_read(walk->memory, address, size, bytes);
+	return err ? err : visit_region(walk, bytes);
+}
+
+/* io_pages_map(): one compound allocation, or single pages if there was none. */
+static struct pa_error *visit_allocated(struct pa_io_uring_walk *walk,
+					uint64_t array, uint64_t nr)
+{
+	const struct pa_page_format *format = &walk->kernel->page_format;
+	uint64_t first, pfn;
+	const uint8_t *page;
+	struct pa_error *err;
+
+	if (!array || !nr)
+		return NULL;
+	err = pa_memory_read_u64(walk->memory, array, &first);
+	if (err)
+		return err;
+	if (nr > 1 && pa_page_to_pfn(walk->kernel, first, &pfn)) {
+		err = pa_memmap_page(walk->memmap, pfn, 1, &page);
+		if (err)
+			return err;
+		if (pa_page_flags(format, page) & format->flag.head)
+			nr = 1;
+	}
+	return visit_pages(walk, array, nr, PA_IO_URING_OWNED);
+}
+
+/* Memory of the direct map, by __get_free_pages(): io_mem_alloc(). */
+static struct pa_error *visit_direct(struct pa_io_uring_walk *walk,
+				     uint64_t address, uint64_t slot)
+{
+	const struct pa_address_space *space = &walk->kernel->space;
+	struct pa_io_uring_page page = {
+		.hold = PA_IO_URING_OWNED,
+		.slot = slot,
+	};
+
+	if (address < space->direct_start || address >= space->direct_end)
+		return NULL;
+	page.page =
+		pa_pfn_to_page(walk->kernel, (address - space->direct_start) >>
+						     space->page_shift);
+	tell(walk, &page);
+	return NULL;
+}
+
+static struct pa_error *visit_rings(struct ring *ring)
+{
+	struct pa_io_uring_walk *walk = ring->walk;
+	bool user = RING_GET(ring, flags) & SETUP_NO_MMAP;
+	uint64_t nr_ring = 0, nr_sqe = 0;
+	struct pa_error *err;
+
+	if (RING_HAS(ring, ring_region)) {
+		err = forgive(walk,
+			      visit_region_at(walk,
+					      RING_ADDRESS(ring, ring_region)));
+		if (!err && RING_HAS(ring, sq_region))
+			err = forgive(
+				walk,
+				visit_region_at(walk,
+						RING_ADDRESS(ring, sq_region)));
+		return err;
+	}
+	if (RING_HAS(ring, n_ring_pages) && RING_HAS(ring, n_sqe_pages) &&
+	    RING_HAS(ring, ring_pages) && RING_HAS(ring, sqe_pages)) {
+		nr_ring = RING_GET(ring, n_ring_pages);
+		nr_sqe = RING_GET(ring, n_sqe_pages);
+	}
+	if (nr_ring)
+		err = user ? visit_pages(walk, RING_GET(ring, ring_pages),
+					 nr_ring, PA_IO_URING_PINNED) :
+			     visit_allocated(walk, RING_GET(ring, ring_pages),
+					     nr_ring);
+	else
+		err = visit_direct(walk, RING_GET(ring, rings),
+				   RING_ADDRESS(ring, rings));
+	err = forgive(walk, err);
+	if (err)
+		return err;
+	if (nr_sqe)
+		err = user ? visit_pages(walk, RING_GET(ring, sqe_pages),
+					 nr_sqe, PA_IO_URING_PINNED) :
+			     visit_allocated(walk, RING_GET(ring, sqe_pages),
+					     nr_sqe);
+	else
+		err = visit_direct(walk, RING_GET(ring, sq_sqes),
+				   RING_ADDRESS(ring, sq_sqes));
+	return forgive(walk, err);
+}
+
+/* The ring of provided buffers of the io_buffer_list at @list, if it has one. */
+static struct pa_error *visit_group(struct pa_io_uring_walk *walk,
+				    uint64_t list)
+{
+	const struct pa_layout *layout = walk->kernel->layout;
+	uint8_t bytes[MAX_GROUP_BYTES + MAX_REGION_BYTES];
+	uint64_t array, nr, flags = 0;
+	struct pa_error *err;
+
+	if (PA_SIZEOF(layout, io_buffer_list) > MAX_GROUP_BYTES)
+		return NULL;
+	err = pa_memory_read(walk->memory, list,
+			     PA_SIZEOF(layout, io_buffer_list), bytes);
+	if (err)
+		return err;
+	if (PA_HAS(layout, io_buffer_list, flags))
+		flags = PA_GET(layout, bytes, io_buffer_list, flags);
+	/* The list of classic buffers lies where the ring's pages do. */
+	if (PA_HAS_ENUM(layout, IOBL_BUF_RING) &&
+	    !(flags & (uint64_t)PA_ENUM(layout, IOBL_BUF_RING)))
+		return NULL;
+	if (PA_HAS(layout, io_buffer_list, region))
+		return visit_region(walk,
+				    bytes + PA_OFFSETOF(layout, io_buffer_list,
+							region));
+	if (!PA_HAS(layout, io_buffer_list, buf_pages) ||
+	    !PA_HAS(layout, io_buffer_list, buf_nr_pages))
+		return NULL;
+	array = PA_GET(layout, bytes, io_buffer_list, buf_pages);
+	nr = PA_GET(layout, bytes, io_buffer_list, buf_nr_pages);
+	if (!nr)
+		return NULL;
+	if (PA_HAS_ENUM(layout, IOBL_MMAP) &&
+	    flags & (uint64_t)PA_ENUM(layout, IOBL_MMAP))
+		return visit_allocated(walk, array, nr);
+	return visit_pages(walk, array, nr, PA_IO_URING_PINNED);
+}
+
+/* What an xarray has. */
+struct found {
+	PA_ARRAY(uint64_t) list;
+	bool failed;
+};
+
+static bool find_entry(void *arg, const struct pa_xarray_entry *entry)
+{
+	struct found *found = arg;
+
+	if (found->list.length >= MAX_BUFFERS ||
+	    !pa_is_kernel_address(entry->entry))
+		return true;
+	found->failed = !pa_array_append(&found->list, entry->entry);
+	return !found->failed;
+}
+
+/* Calls @visit with each pointer that the xarray at @xarray has. */
+static struct pa_error *
+visit_xarray(struct pa_io_uring_walk *walk, uint64_t xarray,
+	     struct pa_error *(*visit)(struct pa_io_uring_walk *walk,
+				       uint64_t address))
+{
+	struct found found = { 0 };
+	struct pa_xarray_result result = { 0 };
+	struct pa_error *err = pa_xarray_walk(walk->memory,
+					      walk->kernel->layout, xarray,
+					      find_entry, &found, &result);
+
+	if (!err && found.failed)
+		err = &pa_error_no_memory;
+	walk->unreadable += result.unreadable + result.corrupt;
+	for (size_t i = 0; !err && !walk->stopped && i < found.list.length; i++)
+		err = forgive(walk, visit(walk, found.list.items[i]));
+	pa_array_deinit(&found.list);
+	return err;
+}
+
+static struct pa_error *visit_groups(struct ring *ring)
+{
+	struct pa_io_uring_walk *walk = ring->walk;
+	uint64_t low = RING_HAS(ring, io_bl) ? RING_GET(ring, io_bl) : 0;
+	uint64_t size = PA_SIZEOF(walk->kernel->layout, io_buffer_list);
+	struct pa_error *err = NULL;
+
+	for (unsigned int i = 0; low && !err && i < NR_LOW_GROUPS; i++)
+		err = forgive(walk, visit_group(walk, low + i * size));
+	if (!err && RING_HAS(ring, io_bl_xa))
+		err = visit_xarray(walk, RING_ADDRESS(ring, io_bl_xa),
+				   visit_group);
+	return err;
+}
+
+static bool visit_buffer_page(void *arg, uint64_t node)
+{
+	struct pa_io_uring_walk *walk = arg;
+	const struct pa_io_uring_page page = {
+		.hold = PA_IO_URING_OWNED,
+		.page = node - walk->kernel->page_format.lru,
+	};
+
+	tell(walk, &page);
+	return !walk->stopped;
+}
+
+/* Pages with struct io_buffers: io_refill_buffer_cache(), v5.18 to v6.9. */
+static struct pa_error *visit_buffer_pages(struct ring *ring)
+{
+	struct pa_io_uring_walk *walk = ring->walk;
+	struct pa_list_result result;
+	struct pa_error *err;
+
+	if (!RING_HAS(ring, io_buffers_pages))
+		return NULL;
+	err = pa_list_walk(walk->memory, RING_ADDRESS(ring, io_buffers_pages),
+			   MAX_LIST, visit_buffer_page, walk, &result);
+	if (!err && result.end != PA_LIST_WHOLE &&
+	    result.end != PA_LIST_STOPPED)
+		walk->unreadable++;
+	return err;
+}
+
+/* Zero-copy receive: a struct io_zcrx_ifq, which rings can share. */
+static struct pa_error *visit_zcrx(struct pa_io_uring_walk *walk, uint64_t ifq)
+{
+	const struct pa_layout *layout = walk->kernel->layout;
+	uint8_t bytes[MAX_AREA_BYTES];
+	uint64_t area;
+	struct pa_error *err = NULL;
+
+	if (pa_map_has(&walk->met, ifq))
+		return NULL;
+	if (!pa_map_set(&walk->met, ifq, 0))
+		return &pa_error_no_memory;
+	if (PA_HAS(layout, io_zcrx_ifq, rq_region))
+		err = forgive(walk,
+			      visit_region_at(walk,
+					      ifq + PA_OFFSETOF(layout,
+								io_zcrx_ifq,
+								rq_region)));
+	if (!err)
+		err = pa_memory_read_u64(
+			walk->memory,
+			ifq + PA_OFFSETOF(layout, io_zcrx_ifq, area), &area);
+	if (err || !area)
+		return err;
+	err = pa_memory_read(walk->memory, area,
+			     PA_SIZEOF(layout, io_zcrx_area), bytes);
+	if (err || PA_GET(layout, bytes, io_zcrx_area, mem__is_dmabuf))
+		return err;
+	return visit_pages(walk,
+			   PA_GET(layout, bytes, io_zcrx_area, mem__pages),
+			   PA_GET(layout, bytes, io_zcrx_area, mem__nr_folios),
+			   PA_IO_URING_PINNED);
+}
+
+static struct pa_error *visit_zcrxs(struct ring *ring)
+{
+	const struct pa_layout *layout = ring->walk->kernel->layout;
+
+	if (!RING_HAS(ring, zcrx_ctxs))
+		return NULL;
+	if (!PA_HAS(layout, io_zcrx_ifq, area) ||
+	    !PA_HAS(layout, io_zcrx_area, mem__pages) ||
+	    !PA_HAS(layout, io_zcrx_area, mem__nr_folios) ||
+	    !PA_HAS(layout, io_zcrx_area, mem__is_dmabuf) ||
+	    PA_SIZEOF(layout, io_zcrx_area) > MAX_AREA_BYTES) {
+		ring->walk->unreadable++;
+		return NULL;
+	}
+	return visit_xarray(ring->walk, RING_ADDRESS(ring, zcrx_ctxs),
+			    visit_zcrx);
+}
+
+static struct pa_error *visit_param(struct ring *ring)
+{
+	if (!RING_HAS(ring, param_region))
+		return NULL;
+	return visit_region_at(ring->walk, RING_ADDRESS(ring, param_region));
+}
+
+struct pa_error *pa_io_uring_visit(struct pa_io_uring_walk *walk, uint64_t ctx)
+{
+	static struct pa_error *(*const parts[])(struct ring * ring) = {
+		visit_buffers,	    visit_rings, visit_groups,
+		visit_buffer_pages, visit_zcrxs, visit_param,
+	};
+	struct ring ring = { .walk = walk, .address = ctx };
+	struct pa_error *err = pa_memory_read(
+		walk->memory, ctx, PA_SIZEOF(walk->kernel->layout, io_ring_ctx),
+		ring.bytes);
+
+	for (size_t i = 0;
+	     !err && !walk->stopped && i < sizeof(parts) / sizeof(parts[0]);
+	     i++)
+		err = forgive(walk, parts[i](&ring));
+	return err;
+}
+
+void pa_io_uring_walk_deinit(struct pa_io_uring_walk *walk)
+{
+	pa_map_deinit(&walk->met);
+}
