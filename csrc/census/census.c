@@ -8,6 +8,8 @@
 #include "census/holder.h"
 #include "census/hugetlb.h"
 #include "census/lru.h"
+#include "census/mapped.h"
+#include "census/page_cache.h"
 #include "census/page_table.h"
 #include "census/slabs.h"
 
@@ -82,6 +84,8 @@ void pa_census_destroy(struct pa_census *census)
 	pa_lru_census_destroy(census->lru);
 	pa_hugetlb_census_destroy(census->hugetlb_pools);
 	pa_slabs_destroy(census->slabs);
+	pa_mapped_destroy(census->mapped);
+	pa_page_cache_destroy(census->page_cache);
 	pa_files_destroy(census->files);
 	pa_page_tables_destroy(census->page_tables);
 	pa_counts_destroy(census->counts);
@@ -106,6 +110,7 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 	[PA_CENSUS_TAKEN] = pa_census_taken,
 	[PA_CENSUS_HUGETLB] = pa_census_hugetlb,
 	[PA_CENSUS_SLABS] = pa_census_slabs,
+	[PA_CENSUS_MAPPED] = pa_census_mapped,
 	[PA_CENSUS_HOLDERS] = pa_census_holders,
 	[PA_CENSUS_COUNTS] = pa_census_counts,
 };

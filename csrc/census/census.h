@@ -193,6 +193,8 @@ struct pa_accounts;
 struct pa_counts;
 struct pa_files;
 struct pa_holder_result;
+struct pa_mapped;
+struct pa_page_cache;
 struct pa_slabs;
 struct pa_page_tables;
 
@@ -263,6 +265,8 @@ enum pa_census_part {
 	PA_CENSUS_HUGETLB,
 	/* Slab pages by cache. */
 	PA_CENSUS_SLABS,
+	/* What folios say of their mapping. */
+	PA_CENSUS_MAPPED,
 	/* Of the holders: what they came to, one by one, is in ->holders. */
 	PA_CENSUS_HOLDERS,
 	/* Stored counts beside what the holders showed. */
@@ -298,6 +302,9 @@ struct pa_census {
 	/* census/account.h, census/slabs.h; owned, NULL until built. */
 	struct pa_accounts *accounts;
 	struct pa_slabs *slabs;
+	/* census/mapped.h, census/page_cache.h; owned, NULL until built. */
+	struct pa_mapped *mapped;
+	struct pa_page_cache *page_cache;
 	/* census/page_table.h; owned, NULL until built. */
 	struct pa_page_tables *page_tables;
 	/* census/files.h; owned, NULL until a holder asks for files. */

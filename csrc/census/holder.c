@@ -16,6 +16,21 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 	[PA_HOLDER_HUGETLB_ACTIVE] = { .name = "hugetlb active list" },
 	[PA_HOLDER_COMPOUND_HEAD] = { .name = "compound tail" },
 	[PA_HOLDER_COMPACT_CACHED] = { .name = "compaction scanner hint" },
+	[PA_HOLDER_PAGE_CACHE] = {
+		.name = "page cache",
+		.owner = "address_space",
+		.index = "index",
+		.prepare = pa_page_cache_prepare,
+		.item = pa_page_cache_item,
+	},
+	[PA_HOLDER_SWAP_CACHE] = {
+		.name = "swap cache",
+		.owner = "address_space or swap_info_struct",
+		.index = "slot",
+		.prepare = pa_swap_cache_prepare,
+		.item = pa_swap_cache_item,
+		.destroy = pa_swap_cache_destroy,
+	},
 	[PA_HOLDER_PAGE_TABLE] = {
 		.name = "page table",
 		.owner = "mm",

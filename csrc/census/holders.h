@@ -17,6 +17,16 @@
 					  uint64_t index);                \
 	void pa_##name##_destroy(void *state)
 
+/* Of a row whose state is the census's. */
+#define PA_HOLDER_STATELESS_FUNCTIONS(name)                               \
+	struct pa_error *pa_##name##_prepare(struct pa_holder_walk *walk, \
+					     void **state_ret,            \
+					     uint64_t *nr_ret);           \
+	struct pa_error *pa_##name##_item(struct pa_holder_walk *walk,    \
+					  uint64_t index)
+
+PA_HOLDER_STATELESS_FUNCTIONS(page_cache);
+PA_HOLDER_FUNCTIONS(swap_cache);
 PA_HOLDER_FUNCTIONS(page_table);
 PA_HOLDER_FUNCTIONS(pipe);
 PA_HOLDER_FUNCTIONS(io_uring);
