@@ -295,6 +295,14 @@ static PyObject *kernel_census(PyObject *self, PyObject *Py_UNUSED(args))
 			    object->threads);
 }
 
+static PyObject *kernel_references(PyObject *self, PyObject *ranges)
+{
+	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
+
+	return pa_py_references(pa_object_state(self), object->kernel,
+				object->threads, ranges);
+}
+
 static PyObject *kernel_slabs(PyObject *self, PyObject *questions)
 {
 	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
@@ -373,6 +381,10 @@ static PyMethodDef kernel_methods[] = {
 	  "What every page is: a byte a page by section, a class in its low six "
 	  "bits, then whether a list has it, then whether it is poisoned; and "
 	  "each zone recounted." },
+	{ "references", kernel_references, METH_O,
+	  "references(ranges) -> list\n\n"
+	  "Every slot of a holder that names a page of the ranges, each a tuple "
+	  "(pfn, pfn_end)." },
 	{ "slabs", kernel_slabs, METH_O,
 	  "slabs(questions) -> list\n\n"
 	  "For each name of a slab cache the addresses of its allocated objects, "

@@ -37,6 +37,9 @@ PyObject *pa_py_accounts(const struct pa_census *census);
 PyObject *pa_py_holders(const struct pa_census *census);
 PyObject *pa_py_mms(const struct pa_census *census);
 PyObject *pa_py_mappings(const struct pa_census *census);
+PyObject *pa_py_references(struct pa_module_state *state,
+			   const struct pa_kernel *kernel, unsigned int threads,
+			   PyObject *ranges);
 PyObject *pa_py_slabs(struct pa_module_state *state,
 		      const struct pa_kernel *kernel, unsigned int threads,
 		      PyObject *questions);
