@@ -45,6 +45,20 @@ struct pa_translation {
 	uint64_t length;
 };
 
+/* What a walk of all of the kernel's page tables meets. */
+struct pa_table_visitor {
+	/*
+	 * A table of @level (0: of pages) at @phys, for [va, va + bytes). False
+	 * if what it maps is not to be walked. Never twice for one table.
+	 */
+	bool (*table)(void *arg, unsigned int level, uint64_t phys,
+		      uint64_t va, uint64_t bytes);
+	/* A leaf; false stops the walk. */
+	bool (*leaf)(void *arg, uint64_t va, uint64_t phys, uint64_t bytes,
+		     bool executable);
+	void *arg;
+};
+
 struct pa_arch {
 	const char *name;
 	/* ELF e_machine. */
@@ -63,6 +77,10 @@ struct pa_arch {
 	/* Walks the kernel's page tables. */
 	struct pa_error *(*translate)(struct pa_memory *memory, uint64_t va,
 				      struct pa_translation *ret);
+	/* Walks all of them; counts the tables that could not be read. */
+	struct pa_error *(*walk)(struct pa_memory *memory,
+				 const struct pa_table_visitor *visitor,
+				 uint64_t *unread_ret);
 	/* The entries of user page tables: kernel/page_table.h. */
 	void (*setup_entries)(const struct pa_layout *layout,
 			      const struct pa_address_space *space,

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <inttypes.h>
 
+#include "base/map.h"
 #include "kernel/arch_x86_64.h"
 #include "kernel/memory.h"
 #include "source/vmcoreinfo.h"
@@ -13,6 +14,7 @@
 
 #define ENTRY_PRESENT PA_BIT(0)
 #define ENTRY_PSE PA_BIT(7)
+#define ENTRY_NX PA_BIT(63)
 /* Physical address bits of an entry; large leaves keep PAT in bit 12. */
 #define ENTRY_PHYS_MASK (PA_MASK(52) & ~PA_MASK(12))
 
@@ -187,6 +189,75 @@ static struct pa_error *x86_64_translate(struct pa_memory *memory, uint64_t va,
 	return NULL;
 }
 
+struct table_walk {
+	struct pa_memory *memory;
+	const struct pa_table_visitor *visitor;
+	/* Tables met: KASAN shares its empty shadow's, garbage may loop. */
+	struct pa_map met;
+	uint64_t unread;
+	bool stopped;
+};
+
+static struct pa_error *walk_table(struct table_walk *walk, unsigned int level,
+				   uint64_t phys, uint64_t base, bool nx)
+{
+	const struct pa_address_space *space = walk->memory->space;
+	const struct pa_table_visitor *visitor = walk->visitor;
+	unsigned int shift = 12 + 9 * level;
+	bool top = level + 1 == space->levels;
+	const uint64_t *entries;
+	struct pa_error *err;
+
+	if (pa_map_has(&walk->met, phys))
+		return NULL;
+	if (!pa_map_set(&walk->met, phys, 1))
+		return &pa_error_no_memory;
+	if (!visitor->table(visitor->arg, level, phys, base,
+			    PA_BIT(shift) * 512))
+		return NULL;
+	/* Stays ours: tables below are of other levels. */
+	err = pa_memory_table(walk->memory, level, phys, &entries);
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		walk->unread++;
+		return NULL;
+	}
+	/* The lower half of the root is user space. */
+	for (uint64_t i = top ? 256 : 0; !err && !walk->stopped && i < 512;
+	     i++) {
+		uint64_t entry = entries[i];
+		uint64_t va = base + (i << shift);
+		uint64_t to = entry & space->entry_phys_mask;
+		bool entry_nx = nx || entry & ENTRY_NX;
+
+		if (!(entry & ENTRY_PRESENT))
+			continue;
+		if (!level || (level < 3 && entry & ENTRY_PSE))
+			walk->stopped = !visitor->leaf(
+				visitor->arg, va, to & ~PA_MASK(shift),
+				PA_BIT(shift), !entry_nx);
+		else
+			err = walk_table(walk, level - 1, to, va, entry_nx);
+	}
+	return err;
+}
+
+static struct pa_error *x86_64_walk(struct pa_memory *memory,
+				    const struct pa_table_visitor *visitor,
+				    uint64_t *unread_ret)
+{
+	const struct pa_address_space *space = memory->space;
+	struct table_walk walk = { .memory = memory, .visitor = visitor };
+	/* The sign extension of addresses in the upper half. */
+	uint64_t base = ~PA_MASK(12 + 9 * space->levels);
+	struct pa_error *err = walk_table(&walk, space->levels - 1,
+					  space->root_phys, base, false);
+
+	pa_map_deinit(&walk.met);
+	*unread_ret = walk.unread;
+	return err;
+}
+
 const struct pa_arch pa_arch_x86_64 = {
 	.name = "x86_64",
 	.machine = EM_X86_64,
@@ -195,4 +266,5 @@ const struct pa_arch pa_arch_x86_64 = {
 	.translate = x86_64_translate,
 	.setup_entries = pa_x86_64_setup_entries,
 	.decode_entry = pa_x86_64_decode_entry,
+	.walk = x86_64_walk,
 };

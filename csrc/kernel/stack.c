@@ -35,10 +35,11 @@ static struct pa_error *read_on_cpu(struct walk *walk, uint64_t task, bool *ret)
 	return err;
 }
 
-static void visit_words(struct walk *walk, uint64_t task, const uint64_t *words,
-			size_t nr)
+static void visit_words(struct walk *walk, uint64_t task, uint64_t address,
+			const uint64_t *words, size_t nr)
 {
 	const struct pa_stack piece = { .task = task,
+					.address = address,
 					.words = words,
 					.nr = nr };
 
@@ -56,7 +57,8 @@ static struct pa_error *visit_stack(struct walk *walk, uint64_t task,
 	sp = (sp + 7) & ~UINT64_C(7);
 	err = pa_memory_read(walk->memory, sp, stack + STACK_BYTES - sp, words);
 	if (!err)
-		visit_words(walk, task, words, (stack + STACK_BYTES - sp) / 8);
+		visit_words(walk, task, sp, words,
+			    (stack + STACK_BYTES - sp) / 8);
 	return err;
 }
 
@@ -68,10 +70,10 @@ static struct pa_error *visit_irq_stack(struct walk *walk, uint64_t task,
 					uint64_t sp)
 {
 	uint64_t words[STACK_BYTES / 8];
-	uint64_t end = sp + STACK_BYTES;
+	uint64_t end = sp + STACK_BYTES, start = sp & ~UINT64_C(7);
 	size_t nr = 0;
 
-	sp &= ~UINT64_C(7);
+	sp = start;
 	while (sp < end && nr < sizeof(words) / 8) {
 		uint64_t next = pa_min((sp | 4095) + 1, end & ~UINT64_C(7));
 		struct pa_error *err;
@@ -88,7 +90,7 @@ static struct pa_error *visit_irq_stack(struct walk *walk, uint64_t task,
 		nr += (next - sp) / 8;
 		sp = next;
 	}
-	visit_words(walk, task, words, nr);
+	visit_words(walk, task, start, words, nr);
 	return NULL;
 }
 
@@ -110,7 +112,7 @@ visit_running(struct walk *walk, const struct pa_cpu_task *cpu, uint64_t stack)
 	if (cpu->mode == PA_CPU_USER)
 		return NULL;
 	if (cpu->regs)
-		visit_words(walk, cpu->task, cpu->regs, PA_NR_REGS);
+		visit_words(walk, cpu->task, 0, cpu->regs, PA_NR_REGS);
 	if (sp >= stack && sp < stack + STACK_BYTES)
 		return visit_stack(walk, cpu->task, stack, sp);
 	if (pa_is_kernel_address(sp))

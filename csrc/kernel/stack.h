@@ -10,6 +10,8 @@
 struct pa_stack {
 	/* Virtual address of the task_struct. */
 	uint64_t task;
+	/* Where the words lie; 0: registers. */
+	uint64_t address;
 	/* Borrowed for the call. */
 	const uint64_t *words;
 	size_t nr;
