@@ -3,6 +3,15 @@
 
 #include <stdlib.h>
 
+const char *const pa_reference_kind_names[PA_NR_REFERENCE_KINDS] = {
+	[PA_REF_LINK] = "link",
+	[PA_REF_GET] = "get",
+	[PA_REF_PIN] = "pin",
+	[PA_REF_MAP] = "map",
+	[PA_REF_MAP_ENTIRE] = "map-entire",
+	[PA_REF_MAP_UNCOUNTED] = "map-uncounted",
+};
+
 struct pa_error *pa_accounts_init(const struct pa_kernel *kernel,
 				  struct pa_accounts *ret)
 {

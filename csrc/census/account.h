@@ -30,6 +30,9 @@ enum pa_reference_kind {
 	PA_NR_REFERENCE_KINDS,
 };
 
+/* "map-entire": stable, they are in reports. */
+extern const char *const pa_reference_kind_names[PA_NR_REFERENCE_KINDS];
+
 /* A section's columns; each NULL until something was entered in it. */
 struct pa_account {
 	/* PTE maps, by pfn. */

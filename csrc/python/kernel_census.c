@@ -54,6 +54,16 @@ static PyObject *class_names(const struct pa_kernel *kernel)
 	return dict;
 }
 
+PyObject *pa_py_class(uint8_t byte)
+{
+	uint8_t class = byte & PA_CLASS_MASK;
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (classes[i].value == class)
+			return PyUnicode_FromString(classes[i].name);
+	return PyUnicode_FromFormat("free-%d", class - PA_CLASS_FREE);
+}
+
 static PyObject *section_classes(const struct pa_census *census)
 {
 	const struct pa_sections *sections = &census->kernel->sections;

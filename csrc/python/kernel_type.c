@@ -319,6 +319,19 @@ static PyObject *kernel_search(PyObject *self, PyObject *args, PyObject *kwds)
 			    object->threads, args, kwds);
 }
 
+static PyObject *kernel_dossier(PyObject *self, PyObject *args, PyObject *kwds)
+{
+	static char *keywords[] = { "pfns", "progress", NULL };
+	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
+	PyObject *pfns, *progress = Py_None;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwds, "O|O:dossier", keywords,
+					 &pfns, &progress))
+		return NULL;
+	return pa_py_dossier(pa_object_state(self), object->kernel,
+			     object->threads, pfns, progress);
+}
+
 /* Which page an address names: a struct page, or the direct map. */
 static PyObject *kernel_resolve(PyObject *self, PyObject *arg)
 {
@@ -403,6 +416,12 @@ static PyMethodDef kernel_methods[] = {
 	  " -> dict\n\n"
 	  "Every word of kernel memory that names one of the pages, and where "
 	  "it lies; addresses of slots in known are left out." },
+	{ "dossier", (PyCFunction)(void (*)(void))kernel_dossier,
+	  METH_VARARGS | METH_KEYWORDS,
+	  "dossier(pfns, progress=None) -> dict\n\n"
+	  "Who holds and who maps the folios of these pages, as (holder, kind, "
+	  "count, pfn, slot, owner, index); what their owners are; and their "
+	  "counts, stored and recounted." },
 	{ "resolve", kernel_resolve, METH_O,
 	  "resolve(address) -> int | None\n\n"
 	  "The pfn that a struct page's or direct map address names." },

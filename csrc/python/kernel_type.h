@@ -31,6 +31,11 @@ PyObject *pa_py_checks(PyObject *module, PyObject *args);
 PyObject *pa_py_memory(const struct pa_kernel *kernel);
 PyObject *pa_py_page(struct pa_module_state *state,
 		     const struct pa_kernel *kernel, uint64_t pfn);
+PyObject *pa_py_dossier(struct pa_module_state *state,
+			const struct pa_kernel *kernel, unsigned int threads,
+			PyObject *pfns, PyObject *progress);
+/* Name of the class in a byte of the census. */
+PyObject *pa_py_class(uint8_t byte);
 PyObject *pa_py_census(struct pa_module_state *state,
 		       const struct pa_kernel *kernel, unsigned int threads);
 PyObject *pa_py_accounts(const struct pa_census *census);
