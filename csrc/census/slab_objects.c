@@ -4,6 +4,8 @@
 
 #include "census/slabs.h"
 
+#define MAX_PAGE_BYTES 512
+
 /* The objects of a slab that is being looked at. */
 struct objects {
 	const struct pa_slab_cache *cache;
@@ -72,6 +74,25 @@ static void mark_stock(struct objects *o, const struct pa_slabs *slabs)
 			pa_set_bit(o->is_free, index);
 }
 
+static struct pa_error *read_kfence(const struct pa_census *census,
+				    struct pa_memory *memory, struct objects *o)
+{
+	const struct pa_kernel *kernel = census->kernel;
+	const struct pa_kfence *kfence = &census->slabs->kfence;
+	struct pa_kfence_object object;
+	struct pa_error *err = pa_kfence_object_read(
+		kernel, memory, kfence,
+		pa_kfence_index(kfence, o->start, kernel->space.page_shift),
+		&object);
+
+	if (err)
+		return err;
+	o->first = object.address;
+	o->nr = 1;
+	o->is_free[0] = !object.allocated;
+	return NULL;
+}
+
 static struct pa_error *read_objects(const struct pa_census *census,
 				     struct pa_memory *memory,
 				     const struct pa_slab *slab,
@@ -81,19 +102,20 @@ static struct pa_error *read_objects(const struct pa_census *census,
 	const struct pa_slabs *slabs = census->slabs;
 	uint64_t page = pa_pfn_to_page(kernel, slab->pfn);
 	unsigned int shift = kernel->space.page_shift;
-	uint8_t bytes[512];
-	struct pa_error *err =
-		kernel->page_format.size <= sizeof(bytes) ?
-			pa_memory_read(memory, page, kernel->page_format.size,
-				       bytes) :
-			pa_error_create(PA_ERROR_MISSING,
-					"struct page is too large");
+	uint8_t bytes[MAX_PAGE_BYTES];
+	struct pa_error *err = NULL;
 
-	if (err)
-		return err;
 	o->cache = &slabs->caches.items[slab->cache];
 	o->start = kernel->space.direct_start + (slab->pfn << shift);
 	o->end = o->start + PA_BIT(shift + slab->order);
+	if (slab->kfence)
+		return read_kfence(census, memory, o);
+	if (kernel->page_format.size > sizeof(bytes))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "struct page is too large");
+	err = pa_memory_read(memory, page, kernel->page_format.size, bytes);
+	if (err)
+		return err;
 	o->first = o->start + o->cache->red_left_pad;
 	o->nr = pa_slab_nr_objects(&slabs->format, bytes);
 	if (o->cache->red_left_pad + (uint64_t)o->nr * o->cache->size >

@@ -20,6 +20,7 @@
 struct found {
 	uint64_t pfn, cache;
 	uint8_t order;
+	bool kfence;
 };
 
 /* What is being built; each item of work writes its own element of an array. */
@@ -136,11 +137,18 @@ static struct pa_error *add_slab(struct worker *worker, size_t section,
 		       &pa_error_no_memory;
 }
 
+static uint64_t direct_address(const struct pa_kernel *kernel, uint64_t pfn)
+{
+	return kernel->space.direct_start + (pfn << kernel->space.page_shift);
+}
+
 static struct pa_error *scan_chunk(struct worker *worker, size_t section,
 				   uint64_t start)
 {
 	const struct pa_census *census = worker->build->census;
-	const struct pa_page_format *f = &census->kernel->page_format;
+	const struct pa_kernel *kernel = census->kernel;
+	const struct pa_kfence *kfence = &census->slabs->kfence;
+	const struct pa_page_format *f = &kernel->page_format;
 	uint64_t end = start + CHUNK_PAGES;
 
 	for (uint64_t pfn = start; pfn < end;) {
@@ -158,7 +166,10 @@ static struct pa_error *scan_chunk(struct worker *worker, size_t section,
 
 			if (!may_be_slab(
 				    *pa_census_class(census, run.pfn + i)) ||
-			    !is_slab(f, page))
+			    !is_slab(f, page) ||
+			    pa_kfence_has(kfence,
+					  direct_address(kernel, run.pfn + i),
+					  kernel->space.page_shift))
 				continue;
 			err = add_slab(worker, section, run.pfn + i, page,
 				       run.nr - i);
@@ -246,6 +257,61 @@ static struct pa_error *scan_cache(void *state, uint64_t index)
 	return err;
 }
 
+static int compare_found(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	return x->pfn < y->pfn ? -1 : x->pfn > y->pfn;
+}
+
+/*
+ * KFENCE's objects. Its pool may be boot memory, and what its struct pages say
+ * of the cache is of whatever object was there last.
+ */
+static struct pa_error *add_kfence(struct build *build,
+				   struct pa_memory *memory)
+{
+	const struct pa_kernel *kernel = build->census->kernel;
+	const struct pa_sections *sections = &kernel->sections;
+	const struct pa_kfence *kfence = &build->slabs->kfence;
+	uint64_t pool = (kfence->pool - kernel->space.direct_start) >>
+			kernel->space.page_shift;
+	uint64_t end = pool + 2 * ((uint64_t)kfence->nr + 1);
+
+	for (uint32_t i = 0; i < kfence->nr; i++) {
+		struct pa_kfence_object object;
+		struct found found = { .pfn = pool + 2 * ((uint64_t)i + 1),
+				       .kfence = true };
+		uint64_t nr = found.pfn >> sections->pages_shift;
+		struct pa_error *err = pa_kfence_object_read(
+			kernel, memory, kfence, i, &object);
+
+		if (err)
+			return err;
+		if (!object.allocated || !pa_is_kernel_address(object.cache) ||
+		    nr >= sections->index_length || !sections->index[nr])
+			continue;
+		found.cache = object.cache;
+		if (!pa_array_append(
+			    &build->sections[sections->index[nr] - 1].list,
+			    found))
+			return &pa_error_no_memory;
+	}
+	/* In order again. */
+	for (uint64_t nr = pool >> sections->pages_shift;
+	     kfence->nr && nr < sections->index_length &&
+	     nr << sections->pages_shift < end;
+	     nr++) {
+		struct pa_found_list *section =
+			&build->sections[sections->index[nr] - 1];
+
+		if (sections->index[nr] && section->list.length)
+			qsort(section->list.items, section->list.length,
+			      sizeof(*section->list.items), compare_found);
+	}
+	return NULL;
+}
+
 /* The caches that slabs name, by address. */
 static struct pa_error *gather_caches(struct build *build, size_t nr_sections)
 {
@@ -316,6 +382,7 @@ static struct pa_error *fill_list(struct build *build, size_t nr_sections)
 				.cache =
 					(uint32_t)(cache - slabs->caches.items),
 				.order = found->order,
+				.kfence = found->kfence,
 			};
 
 			if (!pa_array_append(&slabs->list, slab))
@@ -366,7 +433,8 @@ static struct pa_error *merge_stocks(struct build *build)
 	return NULL;
 }
 
-static struct pa_error *build_slabs(struct build *build, struct pa_job *job)
+static struct pa_error *build_slabs(struct build *build, struct pa_job *job,
+				    struct pa_memory *memory)
 {
 	static const struct pa_work scan_sections = {
 		.start = worker_start,
@@ -385,8 +453,13 @@ static struct pa_error *build_slabs(struct build *build, struct pa_job *job)
 	build->sections = calloc(nr, sizeof(*build->sections));
 	if (!build->sections)
 		return &pa_error_no_memory;
+	err = pa_kfence_init(build->census->kernel, memory, &slabs->kfence);
+	if (err)
+		return err;
 	pa_job_phase(job, "slabs", nr);
 	err = pa_job_run(job, &scan_sections, build, nr);
+	if (!err)
+		err = add_kfence(build, memory);
 	if (!err)
 		err = gather_caches(build, nr);
 	if (!err && !slabs->caches.length)
@@ -415,11 +488,15 @@ struct pa_error *pa_census_slabs(struct pa_census *census, struct pa_job *job)
 		return &pa_error_no_memory;
 
 	struct build build = { .census = census, .slabs = census->slabs };
+	struct pa_memory *memory = NULL;
 	struct pa_error *err = pa_slab_format_init(census->kernel->layout,
 						   &census->slabs->format);
 
 	if (!err)
-		err = build_slabs(&build, job);
+		err = pa_kernel_memory(census->kernel, &memory);
+	if (!err)
+		err = build_slabs(&build, job, memory);
+	pa_memory_destroy(memory);
 	for (size_t i = 0; build.stocks && i < census->slabs->caches.length;
 	     i++)
 		pa_slab_stock_deinit(&build.stocks[i]);

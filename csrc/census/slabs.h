@@ -7,6 +7,7 @@
 #define PA_CENSUS_SLABS_H
 
 #include "census/census.h"
+#include "kernel/kfence.h"
 #include "kernel/slab.h"
 
 /* A slab: one folio. */
@@ -15,6 +16,8 @@ struct pa_slab {
 	/* Index in slabs->caches. */
 	uint32_t cache;
 	uint8_t order;
+	/* A page of KFENCE's pool: one object, anywhere in it. */
+	bool kfence;
 };
 
 /* A kmem_cache; kernel/slab.h says more of what it is made of. */
@@ -44,6 +47,7 @@ struct pa_slabs {
 	/* By address. */
 	PA_ARRAY(struct pa_slab_cache) caches;
 	struct pa_slab_format format;
+	struct pa_kfence kfence;
 	/* By cache; and free objects by cache, then address. */
 	PA_ARRAY(struct pa_cpu_slab) cpu_slabs;
 	PA_ARRAY(uint64_t) free_objects;
