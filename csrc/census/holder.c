@@ -31,6 +31,22 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.item = pa_swap_cache_item,
 		.destroy = pa_swap_cache_destroy,
 	},
+	[PA_HOLDER_LRU_BATCH] = {
+		.name = "LRU batch",
+		.owner = "batch",
+		.index = "CPU",
+		.prepare = pa_lru_batch_prepare,
+		.item = pa_lru_batch_item,
+		.destroy = pa_lru_batch_destroy,
+	},
+	[PA_HOLDER_MLOCK_BATCH] = {
+		.name = "mlock batch",
+		.owner = "batch",
+		.index = "CPU",
+		.prepare = pa_lru_batch_prepare,
+		.item = pa_mlock_batch_item,
+		.destroy = pa_lru_batch_destroy,
+	},
 	[PA_HOLDER_PAGE_TABLE] = {
 		.name = "page table",
 		.owner = "mm",

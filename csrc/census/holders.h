@@ -27,6 +27,9 @@
 
 PA_HOLDER_STATELESS_FUNCTIONS(page_cache);
 PA_HOLDER_FUNCTIONS(swap_cache);
+PA_HOLDER_FUNCTIONS(lru_batch);
+struct pa_error *pa_mlock_batch_item(struct pa_holder_walk *walk,
+				     uint64_t index);
 PA_HOLDER_FUNCTIONS(page_table);
 PA_HOLDER_FUNCTIONS(pipe);
 PA_HOLDER_FUNCTIONS(io_uring);

@@ -179,8 +179,11 @@ static struct pa_error *visit_usable(struct walk *w, const struct entry *e,
 	if (class_may_be_listed(w->fault.page_class) && flags & f->flag.lru)
 		return check_list_of(w, e, flags);
 	if (class_may_be_listed(w->fault.page_class)) {
+		const struct pa_lru_batched *batched =
+			pa_lru_batched_find(w->lru, e->page);
+
 		w->walked->detached++;
-		if (pa_lru_is_batched(w->lru, e->page))
+		if (batched && batched->kind == PA_LRU_BATCH_MOVE)
 			return NULL;
 	}
 	keep_fault(w, PA_FAULT_CLASS, flags, pa_page_type_word(f, e->bytes));
@@ -475,12 +478,12 @@ static struct pa_error *find_lists(struct pa_census *census,
 		err = pa_lruvecs_init(memory, kernel->layout, &kernel->zones,
 				      &lru->memcgs, &lru->lruvecs);
 	if (!err)
-		err = pa_lru_batches_read(kernel, memory, lru, unreadable);
+		err = pa_lru_batches_read(kernel, memory, lru);
 	pa_memory_destroy(memory);
 	if (err)
 		return err;
 	*unreadable += lru->memcgs.unreadable + lru->memcgs.corrupt +
-		       lru->lruvecs.unreadable;
+		       lru->lruvecs.unreadable + lru->batches_unreadable;
 	lru->walked =
 		calloc(lru->lruvecs.lists.length + 1, sizeof(*lru->walked));
 	return lru->walked ? NULL : &pa_error_no_memory;

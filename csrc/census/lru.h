@@ -39,28 +39,45 @@ struct pa_lru_walked {
 	uint64_t faults, faults_kept;
 };
 
+/* Why a folio is in a per-cpu batch. */
+enum pa_lru_batch_kind {
+	/* To be moved from one list to another: it stays on its list. */
+	PA_LRU_BATCH_MOVE,
+	/* To be put on a list; on none so far. */
+	PA_LRU_BATCH_ADD,
+	PA_LRU_BATCH_MLOCK,
+};
+
+/* A slot of a per-cpu batch. */
+struct pa_lru_batched {
+	/* Virtual address of the struct page, tag bits taken off. */
+	uint64_t page;
+	enum pa_lru_batch_kind kind;
+	uint32_t cpu;
+	/* Virtual addresses of the batch and of the slot. */
+	uint64_t batch, slot;
+};
+
 struct pa_lru_census {
 	struct pa_memcgs memcgs;
 	struct pa_lruvecs lruvecs;
 	/* By index in lruvecs.lists. */
 	struct pa_lru_walked *walked;
-	/*
-	 * Struct pages of folios that wait in per-cpu batches to be moved
-	 * from one list to another; sorted.
-	 */
-	PA_ARRAY(uint64_t) batched;
+	/* By page, then kind. */
+	PA_ARRAY(struct pa_lru_batched) batched;
+	uint64_t batches_unreadable;
 };
 
 /* NULL is allowed. */
 void pa_lru_census_destroy(struct pa_lru_census *lru);
 
-/* Fills @lru->batched. A CPU whose batches can't be read is counted. */
+/* Fills @lru->batched. Batches that can't be read are counted. */
 struct pa_error *pa_lru_batches_read(const struct pa_kernel *kernel,
 				     struct pa_memory *memory,
-				     struct pa_lru_census *lru,
-				     uint64_t *unreadable);
+				     struct pa_lru_census *lru);
 
-/* The struct page at @page waits in a batch. */
-bool pa_lru_is_batched(const struct pa_lru_census *lru, uint64_t page);
+/* The first slot with the struct page at @page; NULL if there is none. */
+const struct pa_lru_batched *
+pa_lru_batched_find(const struct pa_lru_census *lru, uint64_t page);
 
 #endif

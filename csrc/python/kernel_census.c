@@ -169,8 +169,7 @@ PyObject *pa_py_census(struct pa_module_state *state,
 				pa_py_accounts(call.census)) &&
 		      pa_py_set(dict, "holders", pa_py_holders(call.census)) &&
 		      pa_py_set(dict, "mms", pa_py_mms(call.census)) &&
-		      pa_py_set(dict, "mappings",
-				pa_py_mappings(call.census))))
+		      pa_py_set(dict, "mappings", pa_py_mappings(call.census))))
 			Py_CLEAR(dict);
 	}
 	pa_census_destroy(call.census);

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "census/dropping.h"
+
+#include <stdlib.h>
+
+/* No function of these is longer. */
+#define FUNCTION_BYTES 4096
+
+static const enum pa_symbol_id functions[] = {
+	PA_SYM_release_pages,
+	PA_SYM_folios_put_refs,
+	PA_SYM_free_pages_and_swap_cache,
+	/* They go on with the next part of a batch. */
+	PA_SYM_tlb_flush_mmu,
+	PA_SYM_tlb_batch_pages_flush,
+	PA_SYM___tlb_batch_free_encoded_pages,
+};
+
+struct search {
+	const struct pa_layout *layout;
+	struct pa_dropping *dropping;
+	bool failed;
+};
+
+static bool is_inside(const struct pa_layout *layout, uint64_t word)
+{
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		const struct pa_symbol *symbol = &layout->symbols[functions[i]];
+
+		if (symbol->known && word - symbol->address < FUNCTION_BYTES)
+			return true;
+	}
+	return false;
+}
+
+static bool visit(void *arg, const struct pa_stack *stack)
+{
+	struct search *search = arg;
+
+	for (size_t i = 0; i < stack->nr; i++) {
+		if (!is_inside(search->layout, stack->words[i]))
+			continue;
+		search->failed =
+			!pa_array_append(&search->dropping->tasks, stack->task);
+		break;
+	}
+	return !search->failed;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+struct pa_error *pa_dropping_find(const struct pa_census *census,
+				  struct pa_memory *memory,
+				  struct pa_dropping *ret)
+{
+	struct search search = {
+		.layout = census->kernel->layout,
+		.dropping = ret,
+	};
+	struct pa_error *err = pa_stacks_visit(census->kernel, memory,
+					       &census->cpu_tasks, visit,
+					       &search, &ret->unread);
+
+	if (!err && search.failed)
+		err = &pa_error_no_memory;
+	if (ret->tasks.length)
+		qsort(ret->tasks.items, ret->tasks.length,
+		      sizeof(*ret->tasks.items), compare);
+	return err;
+}
+
+void pa_dropping_deinit(struct pa_dropping *dropping)
+{
+	pa_array_deinit(&dropping->tasks);
+}
+
+bool pa_dropping_has(const struct pa_dropping *dropping, uint64_t task)
+{
+	return dropping->tasks.length &&
+	       bsearch(&task, dropping->tasks.items, dropping->tasks.length,
+		       sizeof(task), compare);
+}
