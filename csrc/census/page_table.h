@@ -7,6 +7,7 @@
 #define PA_CENSUS_PAGE_TABLE_H
 
 #include "census/census.h"
+#include "census/mm_id.h"
 #include "kernel/mm.h"
 #include "kernel/page_table.h"
 
@@ -28,6 +29,8 @@ struct pa_mm_tables {
 struct pa_page_tables {
 	struct pa_page_table_format format;
 	struct pa_mms mms;
+	/* Large folios' maps by mm, where the kernel counts those. */
+	struct pa_mm_ids mm_ids;
 	/* By index in mms.list; owned. */
 	struct pa_mm_tables *of;
 	/* Table pages by level; one that is shared is counted once. */

@@ -112,3 +112,29 @@ PyObject *pa_py_mms(const struct pa_census *census)
 			Py_CLEAR(list);
 	return list;
 }
+
+PyObject *pa_py_mm_ids(const struct pa_census *census)
+{
+	const struct pa_page_tables *tables = census->page_tables;
+	PyObject *list = PyList_New(0);
+
+	for (size_t i = 0; list && tables && i < tables->mm_ids.list.length;
+	     i++) {
+		const struct pa_mm_id_folio *f = &tables->mm_ids.list.items[i];
+
+		if (!pa_py_append(
+			    list,
+			    Py_BuildValue("{s:K,s:I,s:O,s:(II),s:(LL),s:(II),"
+					  "s:I}",
+					  "pfn", ULL(f->pfn), "order", f->order,
+					  "shared",
+					  f->shared ? Py_True : Py_False, "id",
+					  f->id[0], f->id[1], "stored",
+					  (long long)f->stored[0],
+					  (long long)f->stored[1], "counted",
+					  f->counted[0], f->counted[1],
+					  "others", f->others)))
+			Py_CLEAR(list);
+	}
+	return list;
+}

@@ -41,6 +41,7 @@ PyObject *pa_py_census(struct pa_module_state *state,
 PyObject *pa_py_accounts(const struct pa_census *census);
 PyObject *pa_py_holders(const struct pa_census *census);
 PyObject *pa_py_mms(const struct pa_census *census);
+PyObject *pa_py_mm_ids(const struct pa_census *census);
 PyObject *pa_py_mappings(const struct pa_census *census);
 PyObject *pa_py_references(struct pa_module_state *state,
 			   const struct pa_kernel *kernel, unsigned int threads,

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The walk of one mm's page tables, or of some: what page_table.c hands out. */
+#ifndef PA_CENSUS_PAGE_TABLE_WALK_H
+#define PA_CENSUS_PAGE_TABLE_WALK_H
+
+#include "census/holder.h"
+#include "census/page_table.h"
+#include "kernel/vma.h"
+
+/* Tables below one entry, or all of an mm's. */
+struct pa_table_item {
+	/* Index in mms.list. */
+	uint32_t mm;
+	uint32_t level;
+	/* Of the table. */
+	uint64_t pfn;
+	/* The address that its first entry maps. */
+	uint64_t va;
+};
+
+/* What the threads of one walk over all tables have in common. */
+struct pa_table_state {
+	/* The census's; borrowed. */
+	struct pa_page_tables *tables;
+	/* Only grows before the threads start. */
+	PA_ARRAY(struct pa_table_item) items;
+	/* A bit a page, by section: tables met. Made when needed. */
+	uint64_t **met;
+	size_t nr_sections;
+	/* Bits of classes that a page in plain use may have. */
+	uint64_t plain_classes;
+};
+
+/* One item's walk. */
+struct pa_table_walk {
+	/* All borrowed. */
+	struct pa_holder_walk *holder;
+	struct pa_table_state *state;
+	const struct pa_page_table_format *format;
+	const struct pa_mm *mm;
+	uint32_t mm_index;
+	/* Tables of this level are left for later: put in state->items. */
+	int stop_level;
+	/* What this walk came to, and of that what no other had met. */
+	struct pa_mm_tables found;
+	uint64_t tables[PA_NR_LEVELS], deposited;
+	/* The section that pages were last found in. */
+	uint64_t section;
+	const uint8_t *classes;
+	uint32_t *maps;
+	/* Maps of large folios are counted by mm. */
+	bool mm_ids;
+	/* The large folio that pages were last found in, and maps of it. */
+	struct pa_mm_id_folio *folio;
+	uint32_t folio_maps;
+	/* Read when first needed. */
+	struct pa_vmas vmas;
+	bool vmas_read;
+};
+
+void pa_table_walk_init(struct pa_table_walk *walk,
+			struct pa_holder_walk *holder,
+			struct pa_table_state *state, uint32_t mm);
+/* Enters in the census what the walk came to. */
+void pa_table_walk_deinit(struct pa_table_walk *walk);
+
+/*
+ * The root, and what is above the walk's stop_level. Our own failures may be
+ * in holder->err instead of the result.
+ */
+struct pa_error *pa_table_walk_root(struct pa_table_walk *walk);
+
+/* The table of @level at @pfn, whose first entry maps @va, and all below. */
+struct pa_error *pa_table_walk(struct pa_table_walk *walk, unsigned int level,
+			       uint64_t pfn, uint64_t va);
+
+#endif
