@@ -194,6 +194,57 @@ def _leak(kernel: Kernel) -> list[str]:
     ]
 
 
+def _census(_: Kernel) -> list[str]:
+    """What is hard on the counts of pages: every kind of mapping and holder, at rest."""
+    return [
+        "hugepages 24",
+        "hugetlbfs",
+        "loopback",
+        "ext4 96",
+        "zram_swap 64",
+        "guest swapped 4",
+        "guest pageout 8",
+        "guest anon 8",
+        "guest thp 32",
+        "guest forks 4 8",
+        "guest doubled 8",
+        "guest moved",
+        "guest shmem 4",
+        "thp_shmem 8",
+        "guest aligned /tmp/huge/aligned 10",
+        "guest file /mnt/ext4/file 8",
+        "guest aligned /mnt/ext4/aligned 10",
+        "guest file /tmp/file 4",
+        "guest hugetlb 2",
+        "guest huge_shared 6",
+        "guest huge_cow",
+        "guest segments",
+        "guest mlocked 8",
+        "guest special",
+        "guest rings",
+        "ksm 4",
+        "guest pipes 4",
+        "guest splices /mnt/ext4/file",
+        "guest splices /tmp/huge/aligned",
+        "guest sockets /mnt/ext4/file",
+        "guest sockets /tmp/huge/aligned",
+        "guest uring 4",
+        "guest uring_kinds",
+        "guest aio 128",
+        "guest userfault",
+        "guest shared_mm",
+        "guest held_mem",
+        "guest ghost 2",
+        "guest crowd 200 512 2",
+        "guest churn 64 3",
+        "compact",
+        "sync",
+        "frozen_disk /dev/loop1 16",
+        "guest direct /dev/loop1",
+        "rest 2",
+    ]
+
+
 HOTPLUG = Hardware(memory_mib=1536, slots=4, max_mib=4096)
 MOVABLE_CMDLINE = "movablecore=768M"
 
@@ -367,6 +418,12 @@ RECIPES: dict[str, Recipe] = {
             modules=("virtio_pci", "virtio_mem", "virtio_balloon"),
             # Modules of the old kernels, and not all of them.
             applies=lambda kernel: kernel.has_driver("VIRTIO_PCI", "virtio_pci"),
+        ),
+        Recipe(
+            "census",
+            "all that is hard on the counts of pages: mappings and holders of every kind",
+            _census,
+            modules=("zram", "lzo_rle", "loop"),
         ),
         Recipe(
             "large",

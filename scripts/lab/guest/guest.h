@@ -51,7 +51,10 @@ struct command {
 
 extern const struct command memory_commands[];
 extern const struct command poison_commands[];
+extern const struct command mapped_commands[];
 extern const struct command pin_commands[];
+extern const struct command held_commands[];
+extern const struct command ghost_commands[];
 extern const struct command host_commands[];
 extern const struct command truth_commands[];
 extern const struct command storm_commands[];

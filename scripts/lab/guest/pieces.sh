@@ -227,6 +227,24 @@ ext4() {
 	mount -t ext4 /dev/loop0 /mnt/ext4
 }
 
+hugetlbfs() {
+	mkdir -p /mnt/huge && mount -t hugetlbfs hugetlbfs /mnt/huge
+}
+
+loopback() {
+	ifconfig lo 127.0.0.1 up
+}
+
+# frozen_disk DEVICE MIB: a loop device over a file of a file system that is frozen then: its
+# requests never end.
+frozen_disk() {
+	truncate -s "$2M" /mnt/ext4/frozen
+	losetup "$1" /mnt/ext4/frozen || return 1
+	# Writeback is not to wait for its turn: it would for ever.
+	echo 0 2>/dev/null >"/sys/block/${1#/dev/}/queue/wbt_lat_usec"
+	fsfreeze --freeze /mnt/ext4
+}
+
 # Legacy pmem (memmap=SIZE!START on the command line). Each range is a region with
 # one namespace; without more ado its memory is fsdax with the memmap in RAM.
 ND=/sys/bus/nd
@@ -307,6 +325,18 @@ compact() {
 	event compact
 }
 
+# rest [SECONDS]: what works on memory by itself rests while truth is read and the dump taken.
+rest() {
+	echo 3600000 >$THP/khugepaged/scan_sleep_millisecs
+	echo 3600000 >$THP/khugepaged/alloc_sleep_millisecs
+	# DAMON marks pages idle at random.
+	[ -e /sys/module/damon_stat/parameters/enabled ] && echo N >/sys/module/damon_stat/parameters/enabled
+	[ -e /proc/sys/vm/compaction_proactiveness ] && echo 0 >/proc/sys/vm/compaction_proactiveness
+	# Per-cpu lists shrink by themselves, a little every second, down to this minimum.
+	[ -e /proc/sys/vm/percpu_pagelist_high_fraction ] && echo 8 >/proc/sys/vm/percpu_pagelist_high_fraction
+	sleep "${1:-1}"
+}
+
 # owners: what the kernel itself says of who allocated some of its pages; of kernels that were
 # booted with page_owner=on.
 owners() {
@@ -316,15 +346,9 @@ owners() {
 	[ -s /run/owners ]
 }
 
-# still: what works on memory by itself rests while truth is read and the dump taken.
+# still: the same, with nothing left to be written back.
 still() {
-	echo 3600000 >$THP/khugepaged/scan_sleep_millisecs
-	echo 3600000 >$THP/khugepaged/alloc_sleep_millisecs
-	# DAMON marks pages idle at random.
-	[ -e /sys/module/damon_stat/parameters/enabled ] && echo N >/sys/module/damon_stat/parameters/enabled
-	[ -e /proc/sys/vm/compaction_proactiveness ] && echo 0 >/proc/sys/vm/compaction_proactiveness
-	# Per-cpu lists shrink by themselves, a little every second, down to this minimum.
-	[ -e /proc/sys/vm/percpu_pagelist_high_fraction ] && echo 8 >/proc/sys/vm/percpu_pagelist_high_fraction
+	rest 0
 	sync
-	sleep "${1:-1}"
+	sleep 1
 }

@@ -73,6 +73,75 @@ static int run_uring(int argc, char **argv)
 	settled();
 }
 
+/* A ring whose parts are mapped; @flags of io_uring_setup(). */
+static int ring_of(uint32_t entries, uint32_t flags)
+{
+	static const uint64_t parts[] = { 0, 0x8000000, 0x10000000 };
+	/* Of struct io_uring_params: flags, and how soon its thread sleeps. */
+	uint32_t params[30] = { [2] = flags, [4] = 10 };
+	int fd = syscall(__NR_io_uring_setup, entries, params);
+	size_t i;
+
+	if (fd < 0)
+		die("io_uring_setup");
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		char *p = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_POPULATE, fd, parts[i]);
+
+		if (p == MAP_FAILED)
+			die("mmap of a ring");
+	}
+	return fd;
+}
+
+/*
+ * uring_kinds: registered buffers on all kinds of pages, from the middle of
+ * THPs, one page twice, and unmapped since; a ring that a kernel thread polls.
+ */
+static int run_uring_kinds(int argc, char **argv)
+{
+	char *thp, *huge, *shared, *pages;
+	struct iovec iov[6];
+	int fd, polled, memory;
+
+	(void)argc;
+	(void)argv;
+	go_behind("uring_kinds");
+	thp = map_anon(2 * HUGE_SIZE);
+	madvise(thp, 2 * HUGE_SIZE, MADV_HUGEPAGE);
+	touch(thp, 2 * HUGE_SIZE);
+	huge = mmap(NULL, HUGE_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	memory = memfd_create("uring", MFD_CLOEXEC);
+	if (huge == MAP_FAILED || memory < 0 || ftruncate(memory, MIB))
+		die("huge page or memfd");
+	touch(huge, HUGE_SIZE);
+	shared = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	if (shared == MAP_FAILED)
+		die("mmap of memfd");
+	touch(shared, MIB);
+	pages = map_anon(MIB);
+	madvise(pages, MIB, MADV_NOHUGEPAGE);
+	touch(pages, MIB);
+	iov[0] = (struct iovec){ thp + 3 * PAGE_SIZE + 100, 40 * PAGE_SIZE };
+	iov[1] = (struct iovec){ thp + HUGE_SIZE - 8 * PAGE_SIZE,
+				 16 * PAGE_SIZE };
+	iov[2] = (struct iovec){ huge + PAGE_SIZE, 300 * PAGE_SIZE };
+	iov[3] = (struct iovec){ shared + 200, 20 * PAGE_SIZE };
+	iov[4] = (struct iovec){ pages + 7, 30 * PAGE_SIZE };
+	iov[5] = (struct iovec){ pages, 8 * PAGE_SIZE };
+	fd = ring_of(64, 0);
+	if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_BUFFERS, iov,
+		    6))
+		die("io_uring_register");
+	munmap(pages, 4 * PAGE_SIZE);
+	munmap(thp + HUGE_SIZE, HUGE_SIZE);
+	polled = ring_of(8, 1 << 1);
+	event("uring_kinds pid=%d thp=%p huge=%p shared=%p pages=%p pfn=%lu polled=%d",
+	      getpid(), thp, huge, shared, pages, pfn_of(thp), polled);
+	settled();
+}
+
 /* aio N: a ring for N events. */
 static int run_aio(int argc, char **argv)
 {
@@ -88,6 +157,7 @@ static int run_aio(int argc, char **argv)
 const struct command pin_commands[] = {
 	{ "pipes", run_pipes },
 	{ "uring", run_uring },
+	{ "uring_kinds", run_uring_kinds },
 	{ "aio", run_aio },
 	{ NULL, NULL },
 };

@@ -367,7 +367,7 @@ static int run_truth(int argc, char **argv)
 	add_file(EACH_SAME, "/proc/zoneinfo");
 	add_file(EACH_SAME, "/proc/buddyinfo");
 
-	bytes = page_bytes * 2 + 12 * MIB;
+	bytes = page_bytes * 2 + (page_bytes ? 32 : 12) * MIB;
 	keep = area_map(ONCE_BYTES);
 	round[0] = area_map(bytes);
 	round[1] = area_map(bytes);
