@@ -96,7 +96,8 @@ static struct pa_error *walk_node(struct walk *walk, uint64_t node,
 			walk->result.corrupt++;
 			break;
 		}
-		if (!is_leaf(walk, node) && is_node(entry))
+		/* Only the root's pointer has the mark of a node. */
+		if (!is_leaf(walk, node) && pa_is_kernel_address(entry))
 			err = walk_node(walk, entry, min, last, height + 1);
 		else if (!is_leaf(walk, node))
 			walk->result.corrupt++;
