@@ -295,6 +295,14 @@ static PyObject *kernel_census(PyObject *self, PyObject *Py_UNUSED(args))
 			    object->threads);
 }
 
+static PyObject *kernel_waiters(PyObject *self, PyObject *Py_UNUSED(args))
+{
+	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
+
+	return pa_py_waiters(pa_object_state(self), object->kernel,
+			     object->threads);
+}
+
 static PyObject *kernel_references(PyObject *self, PyObject *ranges)
 {
 	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
@@ -402,6 +410,9 @@ static PyMethodDef kernel_methods[] = {
 	  "What every page is: a byte a page by section, a class in its low six "
 	  "bits, then whether a list has it, then whether it is poisoned; and "
 	  "each zone recounted." },
+	{ "waiters", kernel_waiters, METH_NOARGS,
+	  "waiters() -> dict\n\n"
+	  "Who waits for a page, a bit or a variable, and the pages waited for." },
 	{ "references", kernel_references, METH_O,
 	  "references(ranges) -> list\n\n"
 	  "Every slot of a holder that names a page of the ranges, each a tuple "
