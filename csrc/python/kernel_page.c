@@ -3,6 +3,8 @@
 #include "python/kernel_type.h"
 
 #include "kernel/memmap.h"
+#include "kernel/page_owner.h"
+#include "kernel/stackdepot.h"
 
 #define ULL(x) ((unsigned long long)(x))
 
@@ -71,6 +73,83 @@ static bool set_location(PyObject *dict, const struct pa_kernel *kernel,
 	return ok;
 }
 
+/* Struct pages of a folio that its counters are in: those of all layouts. */
+#define HEAD_PAGES 4
+
+/* Words of @nr struct pages. */
+static PyObject *raw_words(const struct pa_page_format *f, const uint8_t *pages,
+			   uint32_t nr)
+{
+	PyObject *list = PyList_New(0);
+
+	for (uint32_t i = 0; list && i < nr * f->size; i += 8)
+		if (!pa_py_append(list, pa_py_hex(pa_load_u64(pages + i))))
+			Py_CLEAR(list);
+	return list;
+}
+
+/* The folio's first struct pages, where its counters are. */
+static bool set_head(PyObject *folio, const struct pa_kernel *kernel,
+		     struct pa_memmap *memmap, uint64_t pfn, uint32_t order)
+{
+	uint32_t nr = order > 1 ? HEAD_PAGES : 1 + order;
+	const uint8_t *pages;
+	struct pa_error *err = pa_memmap_page(memmap, pfn, nr, &pages);
+
+	if (err) {
+		pa_error_destroy(err);
+		return pa_py_set(folio, "raw", Py_NewRef(Py_None));
+	}
+	return pa_py_set(folio, "raw",
+			 raw_words(&kernel->page_format, pages, nr));
+}
+
+/* A counter of the folio: where it is stored, and what is there. */
+static bool add_counter(PyObject *dict, const char *key, const uint8_t *head,
+			uint32_t offset)
+{
+	/* No such counter, or one that such a folio has no room for. */
+	if (!offset)
+		return true;
+
+	uint32_t word = pa_load_u32(head + offset);
+
+	return pa_py_set(dict, key,
+			 Py_BuildValue("{s:I,s:N,s:i}", "offset", offset, "raw",
+				       pa_py_hex(word), "value",
+				       (int32_t)word));
+}
+
+/* What the folio's first struct pages store of its mappings and pins. */
+static bool set_counters(PyObject *folio, const struct pa_kernel *kernel,
+			 struct pa_memmap *memmap, uint64_t pfn, uint32_t order)
+{
+	const struct pa_mapcount_format *m = &kernel->mapcount_format;
+	PyObject *dict = PyDict_New();
+	const uint8_t *head;
+	bool ok = dict;
+
+	if (ok && order) {
+		struct pa_error *err = pa_memmap_page(
+			memmap, pfn, order > 1 ? HEAD_PAGES : 2, &head);
+
+		if (err)
+			pa_error_destroy(err);
+		else
+			ok = add_counter(dict, "entire_mapcount", head,
+					 m->entire) &&
+			     add_counter(dict, "large_mapcount", head,
+					 m->large) &&
+			     add_counter(dict, "nr_pages_mapped", head,
+					 m->nr_pages_mapped) &&
+			     add_counter(dict, "pincount", head,
+					 pa_has_pincount(m, order) ?
+						 m->pincount :
+						 0);
+	}
+	return pa_py_set(folio, "counters", dict) && ok;
+}
+
 /* The folio that the page belongs to, from its head's first two pages. */
 static bool set_folio(PyObject *dict, const struct pa_kernel *kernel,
 		      struct pa_memmap *memmap, uint64_t pfn,
@@ -92,14 +171,122 @@ static bool set_folio(PyObject *dict, const struct pa_kernel *kernel,
 		pa_error_destroy(err);
 		return pa_py_set(dict, "folio", Py_NewRef(Py_None));
 	}
-	return pa_py_set(
-		dict, "folio",
-		Py_BuildValue(
-			"{s:K,s:N,s:I,s:I,s:O}", "head_pfn", ULL(head_pfn),
-			"head", pa_py_hex(pa_pfn_to_page(kernel, head_pfn)),
-			"order", pa_folio_order(f, head), "refcount",
-			pa_page_refcount(f, head), "hugetlb",
-			pa_folio_is_hugetlb(f, head) ? Py_True : Py_False));
+	uint32_t order = pa_folio_order(f, head);
+	PyObject *folio = Py_BuildValue(
+		"{s:K,s:N,s:I,s:i,s:O}", "head_pfn", ULL(head_pfn), "head",
+		pa_py_hex(pa_pfn_to_page(kernel, head_pfn)), "order", order,
+		"refcount", (int32_t)pa_page_refcount(f, head), "hugetlb",
+		pa_folio_is_hugetlb(f, head) ? Py_True : Py_False);
+
+	if (folio && !(set_counters(folio, kernel, memmap, head_pfn, order) &&
+		       set_head(folio, kernel, memmap, head_pfn, order)))
+		Py_CLEAR(folio);
+	return pa_py_set(dict, "folio", folio);
+}
+
+static PyObject *stack_list(const struct pa_kernel *kernel,
+			    struct pa_memory *memory, uint32_t handle)
+{
+	struct pa_stack_trace trace;
+	PyObject *list;
+
+	if (!handle)
+		return Py_NewRef(Py_None);
+
+	struct pa_error *err =
+		pa_stackdepot_fetch(kernel, memory, handle, &trace);
+
+	if (err) {
+		pa_error_destroy(err);
+		return Py_NewRef(Py_None);
+	}
+	list = PyList_New(0);
+	for (uint32_t i = 0; list && i < trace.nr; i++)
+		if (!pa_py_append(list, pa_py_hex(trace.entries[i])))
+			Py_CLEAR(list);
+	return list;
+}
+
+/* One end of the page's life; what this kernel does not record is None. */
+static PyObject *event_dict(const struct pa_kernel *kernel,
+			    struct pa_memory *memory,
+			    const struct pa_page_event *event, bool has_task,
+			    bool has_time)
+{
+	PyObject *dict = PyDict_New();
+	bool ok = dict &&
+		  pa_py_set(dict, "time",
+			    has_time ? PyFloat_FromDouble(
+					       (double)event->time_ns / 1e9) :
+				       Py_NewRef(Py_None)) &&
+		  pa_py_set(dict, "pid",
+			    has_task ? PyLong_FromUnsignedLong(event->pid) :
+				       Py_NewRef(Py_None)) &&
+		  pa_py_set(dict, "tgid",
+			    has_task ? PyLong_FromUnsignedLong(event->tgid) :
+				       Py_NewRef(Py_None)) &&
+		  pa_py_set(dict, "stack",
+			    stack_list(kernel, memory, event->handle));
+
+	if (!ok)
+		Py_CLEAR(dict);
+	return dict;
+}
+
+static PyObject *owner_dict(const struct pa_kernel *kernel,
+			    struct pa_memory *memory,
+			    const struct pa_page_owner *owner)
+{
+	const char *reason =
+		pa_migrate_reason(kernel->layout, owner->migrate_reason);
+	PyObject *dict = PyDict_New();
+	bool ok =
+		dict &&
+		pa_py_set(dict, "allocated",
+			  PyBool_FromLong(owner->allocated)) &&
+		pa_py_set(dict, "order",
+			  PyLong_FromUnsignedLong(owner->order)) &&
+		pa_py_set(dict, "gfp_mask", pa_py_hex(owner->gfp_mask)) &&
+		pa_py_set(dict, "migrate_reason",
+			  reason ? PyUnicode_FromString(reason) :
+				   Py_NewRef(Py_None)) &&
+		pa_py_set(dict, "comm",
+			  PyUnicode_DecodeUTF8(owner->comm,
+					       (Py_ssize_t)strlen(owner->comm),
+					       "backslashreplace")) &&
+		pa_py_set(dict, "alloc",
+			  event_dict(kernel, memory, &owner->alloc,
+				     owner->has_alloc_task,
+				     owner->has_times)) &&
+		pa_py_set(dict, "free",
+			  event_dict(kernel, memory, &owner->free,
+				     owner->has_free_task, owner->has_times));
+
+	if (!ok)
+		Py_CLEAR(dict);
+	return dict;
+}
+
+/* Who allocated the page and who freed it: None where nobody recorded it. */
+static bool set_owner(PyObject *dict, const struct pa_kernel *kernel,
+		      struct pa_memory *memory, uint64_t pfn)
+{
+	struct pa_page_owner owner = { 0 };
+	struct pa_error *err = pa_page_owner_read(kernel, memory, pfn, &owner);
+	PyObject *value, *why = NULL;
+
+	if (err)
+		why = PyUnicode_FromString(err->message);
+	else if (!owner.known)
+		why = PyUnicode_FromString("it was never allocated");
+	else
+		why = Py_NewRef(Py_None);
+	value = !err && owner.known ? owner_dict(kernel, memory, &owner) :
+				      Py_NewRef(Py_None);
+	pa_error_destroy(err);
+	bool ok = pa_py_set(dict, "owner", value);
+
+	return pa_py_set(dict, "owner_unknown", why) && ok;
 }
 
 /* The struct page's own fields. */
@@ -113,12 +300,9 @@ static bool set_fields(PyObject *dict, const struct pa_kernel *kernel,
 							pa_page_type(f, word);
 	const struct pa_zone *zone = pa_flags_zone(kernel, flags);
 	char *names = pa_page_flags_string(f, flags);
-	PyObject *raw = PyList_New(0);
-	bool ok = names && raw;
+	bool ok = names;
 
-	for (uint32_t i = 0; ok && i < f->size; i += 8)
-		ok = pa_py_append(raw, pa_py_hex(pa_load_u64(page + i)));
-	ok = ok && pa_py_set(dict, "raw", Py_NewRef(raw)) &&
+	ok = ok && pa_py_set(dict, "raw", raw_words(f, page, 1)) &&
 	     pa_py_set(dict, "flags", pa_py_hex(flags)) &&
 	     pa_py_set(dict, "flag_names", PyUnicode_FromString(names)) &&
 	     pa_py_set(dict, "node",
@@ -141,7 +325,6 @@ static bool set_fields(PyObject *dict, const struct pa_kernel *kernel,
 	     pa_py_set(dict, "private", pa_py_hex(pa_page_private(f, page))) &&
 	     pa_py_set(dict, "tail", PyBool_FromLong(pa_page_is_tail(f, page)));
 	free(names);
-	Py_XDECREF(raw);
 	return ok;
 }
 
@@ -191,7 +374,8 @@ PyObject *pa_py_page(struct pa_module_state *state,
 	}
 	memcpy(copy, page, kernel->page_format.size);
 	if (!set_fields(dict, kernel, copy) ||
-	    !set_folio(dict, kernel, memmap, pfn, copy))
+	    !set_folio(dict, kernel, memmap, pfn, copy) ||
+	    !set_owner(dict, kernel, memmap->memory, pfn))
 		Py_CLEAR(dict);
 	pa_memmap_destroy(memmap);
 	return dict;
