@@ -174,6 +174,12 @@ def _memory_lines(report: Report) -> Iterator[str]:
         f"the dump, {coverage['pages_unreadable']:,} unreadable",
         "read     ",
     )
+    if "references_found" in coverage:
+        yield from wrap(
+            f"{coverage['references_found']:,} references to pages of processes, files, hugetlb "
+            f"and devices, {coverage['references_explained']:,} of them accounted for",
+            "census   ",
+        )
     if coverage.get("kernel_pages_filtered"):
         yield from wrap(
             f"the dump lacks {plural(coverage['kernel_pages_filtered'], 'page')} of the kernel's "

@@ -73,7 +73,9 @@ AUDIT: "dict[str, Any]" = {
         "pages_read": 262018,
         "pages_excluded": 12,
         "pages_unreadable": 0,
-        "unknown_owner_pages": 77,
+        "references_found": 584070,
+        "references_explained": 584069,
+        "folios_of_unknown_owners": 77,
     },
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "census/counts.h"
+#include "census/excess.h"
 #include "census/files.h"
 #include "census/holder.h"
 #include "census/hugetlb.h"
@@ -88,6 +89,7 @@ void pa_census_destroy(struct pa_census *census)
 	pa_page_cache_destroy(census->page_cache);
 	pa_files_destroy(census->files);
 	pa_page_tables_destroy(census->page_tables);
+	pa_excess_destroy(census->excess);
 	pa_counts_destroy(census->counts);
 	if (census->accounts)
 		pa_accounts_deinit(census->accounts);
@@ -113,10 +115,12 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 	[PA_CENSUS_MAPPED] = pa_census_mapped,
 	[PA_CENSUS_HOLDERS] = pa_census_holders,
 	[PA_CENSUS_COUNTS] = pa_census_counts,
+	[PA_CENSUS_EXCESS] = pa_census_excess,
 };
 
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,
-				  struct pa_job *job, struct pa_census **ret)
+				  bool references, struct pa_job *job,
+				  struct pa_census **ret)
 {
 	struct pa_census *census = calloc(1, sizeof(*census));
 
@@ -131,7 +135,10 @@ struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 		pa_census_destroy(census);
 		return &pa_error_no_memory;
 	}
-	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++) {
+
+	int end = references ? PA_NR_CENSUS_PARTS : PA_CENSUS_SLABS;
+
+	for (int i = 0; i < end; i++) {
 		struct pa_census_part_result *part = &census->parts[i];
 		double start = pa_job_clock();
 		struct pa_error *err = part_builders[i](census, job);

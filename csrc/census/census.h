@@ -191,6 +191,7 @@ enum pa_holder {
 
 struct pa_accounts;
 struct pa_counts;
+struct pa_excess;
 struct pa_files;
 struct pa_holder_result;
 struct pa_mapped;
@@ -271,6 +272,8 @@ enum pa_census_part {
 	PA_CENSUS_HOLDERS,
 	/* Stored counts beside what the holders showed. */
 	PA_CENSUS_COUNTS,
+	/* What else names the folios whose counts disagree. */
+	PA_CENSUS_EXCESS,
 	PA_NR_CENSUS_PARTS,
 };
 
@@ -313,6 +316,8 @@ struct pa_census {
 	struct pa_holder_result *holders;
 	/* census/counts.h; owned, NULL until built. */
 	struct pa_counts *counts;
+	/* census/excess.h; owned, NULL until built. */
+	struct pa_excess *excess;
 	/* By index in kernel->zones.list. */
 	struct pa_zone_count *zones;
 	/* Struct pages: read, filtered out of the dump, absent. */
@@ -337,9 +342,14 @@ struct pa_census {
 	struct pa_census_part_result parts[PA_NR_CENSUS_PARTS];
 };
 
-/* Builds all parts that this file knows. Owned by the caller. */
+/*
+ * Builds the memory map's parts, and with @references those from
+ * PA_CENSUS_SLABS on too: everything that refers to pages. Owned by the
+ * caller.
+ */
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,
-				  struct pa_job *job, struct pa_census **ret);
+				  bool references, struct pa_job *job,
+				  struct pa_census **ret);
 void pa_census_destroy(struct pa_census *census);
 
 /* The class byte of @pfn, or NULL where the section has none. */

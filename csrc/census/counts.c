@@ -15,6 +15,7 @@
 static bool is_interesting(uint8_t byte)
 {
 	switch (byte & PA_CLASS_MASK) {
+	case PA_CLASS_DEVICE:
 	case PA_CLASS_TAIL:
 	case PA_CLASS_RESERVED:
 	case PA_CLASS_USED:

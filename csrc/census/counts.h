@@ -22,6 +22,8 @@ enum pa_folio_kind {
 	/* On an LRU, and truncated: mapping is gone. */
 	PA_FOLIO_TRUNCATED,
 	PA_FOLIO_HUGETLB,
+	/* ZONE_DEVICE memory: of a file (fsdax) or a device (devdax). */
+	PA_FOLIO_DEVICE,
 	PA_NR_FOLIO_KINDS,
 };
 
@@ -61,8 +63,11 @@ struct pa_discrepancy {
 	/* Those compared, and the refcount in any case. */
 	struct pa_stored_counted counts[PA_NR_COUNTS];
 	uint64_t flags, mapping;
-	/* What the expected refcount is made of. */
-	uint64_t maps, entire, refs, pins, private_;
+	/*
+	 * What the expected refcount is made of; own: PG_private's, or that of
+	 * idle device memory.
+	 */
+	uint64_t maps, entire, refs, pins, own;
 };
 
 /* Counters of one node, in pages unless said otherwise. */
@@ -91,7 +96,7 @@ struct pa_counts {
 	uint64_t stored[PA_NR_FOLIO_KINDS], explained[PA_NR_FOLIO_KINDS];
 	/* Maps and pins that the holders showed. */
 	uint64_t maps, entire, pins;
-	/* Folios in use whose references nobody is known to account for. */
+	/* Folios in use that nothing says whose they are: drivers', stacks. */
 	uint64_t unjudged;
 };
 

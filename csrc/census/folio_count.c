@@ -11,7 +11,7 @@ const char *const pa_folio_kind_names[PA_NR_FOLIO_KINDS] = {
 	[PA_FOLIO_UNKNOWN] = "unknown", [PA_FOLIO_ANON] = "anonymous",
 	[PA_FOLIO_KSM] = "KSM",		[PA_FOLIO_FILE] = "file",
 	[PA_FOLIO_SHMEM] = "shmem",	[PA_FOLIO_TRUNCATED] = "truncated file",
-	[PA_FOLIO_HUGETLB] = "hugetlb",
+	[PA_FOLIO_HUGETLB] = "hugetlb", [PA_FOLIO_DEVICE] = "device",
 };
 
 const char *const pa_count_names[PA_NR_COUNTS] = {
@@ -37,6 +37,8 @@ static enum pa_folio_kind folio_kind(const struct pa_page_format *f,
 
 	if (class == PA_CLASS_HUGETLB)
 		return PA_FOLIO_HUGETLB;
+	if (class == PA_CLASS_DEVICE)
+		return PA_FOLIO_DEVICE;
 	/* Their words mean other things. */
 	if (type != PA_PAGE_UNTYPED || flags & f->flag.slab ||
 	    flags & f->flag.reserved)
@@ -124,6 +126,24 @@ static struct pa_error *keep(struct pa_folio_counter *c,
 						      &pa_error_no_memory;
 }
 
+static const struct pa_pgmap *device_map(const struct pa_kernel *kernel,
+					 uint64_t pfn)
+{
+	const struct pa_pgmap_range *range =
+		pa_pgmap_range_at(&kernel->pgmaps, pfn);
+
+	return range && range->pfn <= pfn ?
+		       &kernel->pgmaps.maps.items[range->map] :
+		       NULL;
+}
+
+/* Drivers keep what they like of their own memory (PRIVATE, P2PDMA ...). */
+static bool has_known_users(const struct pa_pgmap *map)
+{
+	return map &&
+	       (map->type == PA_PGMAP_FS_DAX || map->type == PA_PGMAP_GENERIC);
+}
+
 /*
  * Whether all that may hold such a folio is known to us. A page of the page
  * cache that is on no LRU is in transit; one that only looks like it (its
@@ -143,6 +163,8 @@ static bool has_known_holders(const struct pa_folio_counter *c,
 	case PA_FOLIO_HUGETLB:
 	case PA_FOLIO_TRUNCATED:
 		return true;
+	case PA_FOLIO_DEVICE:
+		return has_known_users(device_map(c->kernel, d->pfn));
 	case PA_FOLIO_FILE:
 	case PA_FOLIO_SHMEM:
 		return d->flags & f->flag.lru || d->refs >= PA_BIT(d->order);
@@ -156,14 +178,20 @@ static bool has_known_holders(const struct pa_folio_counter *c,
  * attached); page_has_private() took PG_private_2 for the same one. Anonymous
  * folios keep their swap entry there, hugetlb folios marks.
  */
-static uint64_t private_refs(const struct pa_page_format *f,
-			     const struct pa_discrepancy *d)
+static uint64_t own_refs(const struct pa_kernel *kernel,
+			 const struct pa_discrepancy *d)
 {
+	const struct pa_page_format *f = &kernel->page_format;
+	const struct pa_pgmap *map;
+
 	switch (d->kind) {
 	case PA_FOLIO_FILE:
 	case PA_FOLIO_SHMEM:
 	case PA_FOLIO_TRUNCATED:
 		return (d->flags & (f->flag.private_ | f->flag.private_2)) != 0;
+	case PA_FOLIO_DEVICE:
+		map = device_map(kernel, d->pfn);
+		return map ? pa_pgmap_idle_refcount(kernel->layout, map) : 0;
 	default:
 		return 0;
 	}
@@ -175,13 +203,12 @@ static void count_refs(struct pa_folio_counter *c, struct pa_discrepancy *d)
 	const struct pa_mapcount_format *m = &c->kernel->mapcount_format;
 	uint64_t per_pin = pa_has_pincount(m, d->order) ? 1 : PA_PIN_BIAS;
 	int64_t counted = (int64_t)(d->maps + d->entire + d->refs +
-				    d->pins * per_pin + d->private_);
+				    d->pins * per_pin + d->own);
 	int64_t stored = d->counts[PA_COUNT_REFCOUNT].stored;
 
 	d->counts[PA_COUNT_REFCOUNT].counted = counted;
 	if (!has_known_holders(c, d)) {
-		/* But nobody may hold what is about to be freed. */
-		c->counts.unjudged += stored != counted;
+		c->counts.unjudged += stored != counted && !c->typed;
 		return;
 	}
 	c->counts.folios[d->kind]++;
@@ -241,7 +268,10 @@ static void begin(struct pa_folio_counter *c, struct pa_discrepancy *d,
 	};
 	d->counts[PA_COUNT_REFCOUNT].stored =
 		(int32_t)pa_page_refcount(f, page);
-	d->private_ = private_refs(f, d);
+	d->own = own_refs(c->kernel, d);
+	c->typed = d->flags & (f->flag.slab | f->flag.reserved) ||
+		   pa_page_type(f, pa_page_type_word(f, page)) !=
+			   PA_PAGE_UNTYPED;
 	c->node = node_of(c, d->flags);
 }
 
@@ -391,7 +421,8 @@ static struct pa_error *enter(struct pa_folio_counter *c, uint64_t pfn,
 		c->node->page_tables += (int64_t)PA_BIT(order);
 	c->entire_stored = m->entire ? pa_mapcount(c->head, m->entire) : 0;
 	c->judge_maps = judge_mapcount(f, d, c->head, d->maps + d->entire);
-	c->quiet = !c->judge_maps;
+	/* Of device memory most tails may be one and the same (altmap). */
+	c->quiet = !c->judge_maps || d->kind == PA_FOLIO_DEVICE;
 	c->raised = 0;
 	if (m->entire_raises_file_pages && is_file(d->kind))
 		c->raised = (int64_t)d->entire;
@@ -433,7 +464,7 @@ static void count_totals(struct pa_folio_counter *c)
 	if (m->large)
 		compare(d, PA_COUNT_LARGE, pa_mapcount(c->head, m->large),
 			(int64_t)(d->maps + d->entire));
-	if (m->nr_pages_mapped)
+	if (m->nr_pages_mapped && !c->quiet)
 		compare(d, PA_COUNT_NR_PAGES_MAPPED,
 			(int32_t)pa_load_u32(c->head + m->nr_pages_mapped),
 			(int64_t)(c->nr_mapped_counted +
@@ -465,6 +496,15 @@ static void count_node(struct pa_folio_counter *c)
 	case PA_FOLIO_FILE:
 		c->node->file_thps += pmd ? nr : 0;
 		c->node->file_pmd_mapped += whole ? nr : 0;
+		break;
+	case PA_FOLIO_TRUNCATED:
+		if (d->flags & kernel->page_format.flag.swapbacked)
+			c->node->shmem_pmd_mapped += whole ? nr : 0;
+		else
+			c->node->file_pmd_mapped += whole ? nr : 0;
+		break;
+	case PA_FOLIO_DEVICE:
+		c->node->file_pmd_mapped += whole && pmd ? nr : 0;
 		break;
 	default:
 		break;
@@ -504,8 +544,11 @@ struct pa_error *pa_folio_count_page(struct pa_folio_counter *c, uint64_t pfn,
 				     uint8_t byte)
 {
 	uint8_t class = byte & PA_CLASS_MASK;
+	const struct pa_page_format *f = &c->kernel->page_format;
 	struct pa_error *err = NULL;
 
+	if (class == PA_CLASS_DEVICE && pa_page_is_tail(f, page))
+		class = PA_CLASS_TAIL;
 	if (c->end && (pfn >= c->end || class != PA_CLASS_TAIL))
 		err = pa_folio_count_end(c);
 	if (err)
@@ -522,10 +565,10 @@ struct pa_error *pa_folio_count_page(struct pa_folio_counter *c, uint64_t pfn,
 	case PA_CLASS_USED_HEAD:
 	case PA_CLASS_FROZEN_HEAD:
 		break;
+	case PA_CLASS_DEVICE:
 	case PA_CLASS_LRU:
 	case PA_CLASS_LRU_UNEVICTABLE:
-		if (pa_page_flags(&c->kernel->page_format, page) &
-		    c->kernel->page_format.flag.head)
+		if (pa_page_flags(f, page) & f->flag.head)
 			break;
 		return count_single(c, pfn, page, class);
 	default:

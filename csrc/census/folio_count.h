@@ -15,6 +15,8 @@ struct pa_folio_counter {
 	uint64_t section_mask;
 	/* Keeps folios whose counts agree, too. */
 	bool all;
+	/* Slab, page tables and others whose type says whose they are. */
+	bool typed;
 	/* This thread's sums and discrepancies. */
 	struct pa_counts counts;
 

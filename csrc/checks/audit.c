@@ -130,6 +130,15 @@ static struct pa_error *run_checks(struct pa_audit *audit,
 	return err;
 }
 
+static bool needs_references(const struct pa_audit *audit)
+{
+	for (int i = 0; i < PA_NR_CHECKS; i++)
+		if (audit->selected[i] &&
+		    pa_checks[i].needs & PA_NEEDS_CENSUS(PA_CENSUS_HOLDERS))
+			return true;
+	return false;
+}
+
 struct pa_error *pa_audit_run(const struct pa_kernel *kernel,
 			      const bool selected[PA_NR_CHECKS],
 			      struct pa_job *job, struct pa_audit **ret)
@@ -141,7 +150,8 @@ struct pa_error *pa_audit_run(const struct pa_kernel *kernel,
 	for (int i = 0; i < PA_NR_CHECKS; i++)
 		audit->selected[i] = !selected || selected[i];
 
-	struct pa_error *err = pa_census_create(kernel, job, &audit->census);
+	struct pa_error *err = pa_census_create(kernel, needs_references(audit),
+						job, &audit->census);
 
 	if (!err)
 		err = run_checks(audit, kernel, job);

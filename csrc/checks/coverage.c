@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "census/holder.h"
 #include "kernel/stack.h"
 
 void pa_check_scan_coverage(struct pa_check_context *c,
@@ -48,6 +49,26 @@ void pa_check_part_coverage(struct pa_check_context *c,
 				"%" PRIu64 " lists or entries could not be "
 				"read",
 				p->unreadable);
+}
+
+void pa_check_holder_coverage(struct pa_check_context *c,
+			      struct pa_check_result *result)
+{
+	const struct pa_census *census = c->census;
+
+	for (int i = 0; i < PA_NR_HOLDERS; i++) {
+		const struct pa_holder_result *holder = &census->holders[i];
+
+		if (holder->err)
+			pa_check_status(result, PA_PARTIAL, "%s: %s",
+					pa_holders[i].name,
+					holder->err->message);
+		else if (holder->unreadable)
+			pa_check_status(result, PA_PARTIAL,
+					"%s: %" PRIu64
+					" structures could not be read",
+					pa_holders[i].name, holder->unreadable);
+	}
 }
 
 enum pa_severity pa_check_hotplug_severity(struct pa_check_context *c)

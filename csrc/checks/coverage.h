@@ -19,6 +19,10 @@ void pa_check_part_coverage(struct pa_check_context *context,
 			    struct pa_check_result *result,
 			    enum pa_census_part part);
 
+/* Partial, with their names, if holders could not be walked, or all of one. */
+void pa_check_holder_coverage(struct pa_check_context *context,
+			      struct pa_check_result *result);
+
 /*
  * The finding that says that the section of @pfn, or its memory block,
  * contradicts itself: whether the section's pages may be used is then unknown.

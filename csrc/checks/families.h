@@ -21,9 +21,14 @@ PA_CHECK_FUNCTION(pa_check_lru_structure);
 PA_CHECK_FUNCTION(pa_check_hugetlb_pool);
 PA_CHECK_FUNCTION(pa_check_stale_page_reference);
 PA_CHECK_FUNCTION(pa_check_compound_structure);
+PA_CHECK_FUNCTION(pa_check_mapcount_mismatch);
+PA_CHECK_FUNCTION(pa_check_refcount_leak);
+PA_CHECK_FUNCTION(pa_check_refcount_underflow);
+PA_CHECK_FUNCTION(pa_check_counter_drift);
 PA_CHECK_FUNCTION(pa_check_hwpoison_in_buddy);
 PA_CHECK_FUNCTION(pa_check_hwpoison_neighbour_leak);
 PA_CHECK_FUNCTION(pa_check_hwpoison_accounting);
+PA_CHECK_FUNCTION(pa_check_hwpoison_mapped);
 PA_CHECK_FUNCTION(pa_check_pgmap_dangling);
 
 #endif

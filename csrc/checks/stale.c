@@ -128,10 +128,11 @@ struct pa_error *pa_check_stale_page_reference(struct pa_check_context *c,
 		if (census->parts[part].err)
 			pa_check_status(result, PA_PARTIAL, "%s",
 					census->parts[part].err->message);
-		else if (part != PA_CENSUS_SCAN)
+		else if (part != PA_CENSUS_SCAN && part != PA_CENSUS_HOLDERS)
 			pa_check_part_coverage(c, result,
 					       (enum pa_census_part)part);
 	}
+	pa_check_holder_coverage(c, result);
 	for (size_t i = 0; i < census->faults.length; i++)
 		check_fault(c, &census->faults.items[i]);
 	for (size_t i = 0; i < census->anomalies.length; i++)

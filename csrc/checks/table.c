@@ -10,6 +10,12 @@
 	(BUDDY | PA_NEEDS_CENSUS(PA_CENSUS_PCP) | \
 	 PA_NEEDS_CENSUS(PA_CENSUS_TAKEN))
 
+#define COUNTS                                     \
+	(SCAN | PA_NEEDS_CENSUS(PA_CENSUS_TAKEN) | \
+	 PA_NEEDS_CENSUS(PA_CENSUS_HOLDERS) |      \
+	 PA_NEEDS_CENSUS(PA_CENSUS_COUNTS) |       \
+	 PA_NEEDS_CENSUS(PA_CENSUS_EXCESS))
+
 const struct pa_check pa_checks[PA_NR_CHECKS] = {
 	[PA_CHECK_SECTION_STATE] = {
 		.id = "section-state",
@@ -126,7 +132,7 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "compound heads and compaction's hints that name a "
 		       "page which pfn_to_online_page() would have refused.",
 		.run = pa_check_stale_page_reference,
-		.needs = SCAN,
+		.needs = SCAN | PA_NEEDS_CENSUS(PA_CENSUS_HOLDERS),
 	},
 	[PA_CHECK_COMPOUND_STRUCTURE] = {
 		.id = "compound-structure",
@@ -138,6 +144,51 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "hugetlb folios are read as such.",
 		.run = pa_check_compound_structure,
 		.needs = SCAN,
+	},
+	[PA_CHECK_MAPCOUNT_MISMATCH] = {
+		.id = "mapcount-mismatch",
+		.summary = "a folio's mapcounts disagree with the page tables",
+		.doc = "Each mapcount that this kernel keeps (of each page, "
+		       "entire, _large_mapcount, _nr_pages_mapped) against "
+		       "every page table of every mm. A folio that says to be "
+		       "mapped and is not can never be freed, split or "
+		       "migrated; one that is mapped and says not is freed "
+		       "under its users. Rests on mm/rmap.c.",
+		.run = pa_check_mapcount_mismatch,
+		.needs = COUNTS,
+	},
+	[PA_CHECK_REFCOUNT_LEAK] = {
+		.id = "refcount-leak",
+		.summary = "a folio has more references than anything accounts "
+			   "for",
+		.doc = "_refcount (and pincount) of LRU, isolated and hugetlb "
+		       "folios against everything that was found to hold "
+		       "them: page tables, page cache and swap cache, "
+		       "batches, pipes, pins and more. Where something in "
+		       "the kernel's memory still names the page it is named "
+		       "too, and the finding is milder. Rests on "
+		       "folio_expected_ref_count().",
+		.run = pa_check_refcount_leak,
+		.needs = COUNTS,
+	},
+	[PA_CHECK_REFCOUNT_UNDERFLOW] = {
+		.id = "refcount-underflow",
+		.summary = "a folio has fewer references than hold it",
+		.doc = "The next put_page() of one of its holders frees it "
+		       "under the others.",
+		.run = pa_check_refcount_underflow,
+		.needs = COUNTS,
+	},
+	[PA_CHECK_COUNTER_DRIFT] = {
+		.id = "counter-drift",
+		.summary = "a counter of pages disagrees with a recount",
+		.doc = "NR_ISOLATED_*, NR_ANON_MAPPED, NR_FILE_MAPPED, THPs, "
+		       "NR_SHMEM*, LRU sizes, NR_PAGETABLE and pins acquired "
+		       "less released, per-cpu deltas included, against the "
+		       "pages themselves. A drift that wrong mapcounts "
+		       "explain is not told again.",
+		.run = pa_check_counter_drift,
+		.needs = COUNTS,
 	},
 	[PA_CHECK_HWPOISON_IN_BUDDY] = {
 		.id = "hwpoison-in-buddy",
@@ -168,6 +219,16 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		.run = pa_check_hwpoison_accounting,
 		.needs = SCAN,
 	},
+	[PA_CHECK_HWPOISON_MAPPED] = {
+		.id = "hwpoison-mapped",
+		.summary = "a poisoned page of ordinary memory is mapped",
+		.doc = "memory_failure() unmaps what it poisons "
+		       "(hwpoison_user_mappings()). Where the log says that "
+		       "it failed, or ignored the page, that line is told and "
+		       "the finding is info.",
+		.run = pa_check_hwpoison_mapped,
+		.needs = COUNTS,
+	},
 	[PA_CHECK_PGMAP_DANGLING] = {
 		.id = "pgmap-dangling",
 		.summary = "device pages and pgmaps disagree",
@@ -192,9 +253,14 @@ const enum pa_check_id pa_check_order[PA_NR_CHECKS] = {
 	PA_CHECK_LRU_STRUCTURE,
 	PA_CHECK_HUGETLB_POOL,
 	PA_CHECK_STALE_PAGE_REFERENCE,
+	PA_CHECK_MAPCOUNT_MISMATCH,
+	PA_CHECK_REFCOUNT_LEAK,
+	PA_CHECK_REFCOUNT_UNDERFLOW,
 	PA_CHECK_HWPOISON_ACCOUNTING,
+	PA_CHECK_HWPOISON_MAPPED,
 	PA_CHECK_PGMAP_DANGLING,
 	PA_CHECK_ISOLATED_PAGEBLOCK,
+	PA_CHECK_COUNTER_DRIFT,
 	/* Last: its drifts may be what others have explained. */
 	PA_CHECK_ZONE_ACCOUNTING,
 };

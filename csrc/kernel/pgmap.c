@@ -287,3 +287,21 @@ const struct pa_pgmap_range *pa_pgmap_range_at(const struct pa_pgmaps *pgmaps,
 	}
 	return low < pgmaps->ranges.length ? &pgmaps->ranges.items[low] : NULL;
 }
+
+uint32_t pa_pgmap_idle_refcount(const struct pa_layout *layout,
+				const struct pa_pgmap *map)
+{
+	/* pgmap->ref is a pointer until v5.18, the percpu_ref itself since. */
+	if (PA_M(layout, dev_pagemap, ref)->size == sizeof(uint64_t))
+		return !map->dead;
+	switch (map->type) {
+	case PA_PGMAP_PRIVATE:
+	case PA_PGMAP_COHERENT:
+		return 0;
+	case PA_PGMAP_FS_DAX:
+	case PA_PGMAP_P2PDMA:
+		return !PA_HAS(layout, folio, share);
+	default:
+		return 1;
+	}
+}

@@ -59,6 +59,14 @@ struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 				struct pa_pgmaps *ret);
 void pa_pgmaps_deinit(struct pa_pgmaps *pgmaps);
 
+/*
+ * _refcount of a page of @map that nobody uses: 1 for each type before v5.18
+ * (commit 27674ef6c73f), 0 once memunmap_pages() has put them; then 0 for
+ * PRIVATE and COHERENT, and since v6.15 (folio.share) for FS_DAX and P2PDMA.
+ */
+uint32_t pa_pgmap_idle_refcount(const struct pa_layout *layout,
+				const struct pa_pgmap *map);
+
 /* The range that holds @pfn, or else the next one after it, or NULL. */
 const struct pa_pgmap_range *pa_pgmap_range_at(const struct pa_pgmaps *pgmaps,
 					       uint64_t pfn);

@@ -126,7 +126,7 @@ static struct pa_error *dossier_run(void *arg)
 {
 	struct dossier_call *call = arg;
 	struct pa_error *err =
-		pa_census_create(call->kernel, call->job, &call->census);
+		pa_census_create(call->kernel, true, call->job, &call->census);
 
 	if (!err)
 		err = find_folios(call);
@@ -206,7 +206,7 @@ static PyObject *asked_dict(const struct asked *asked)
 					ULL(d->maps), "entire_maps",
 					ULL(d->entire), "references",
 					ULL(d->refs), "pins", ULL(d->pins),
-					"private", ULL(d->private_)));
+					"own_references", ULL(d->own)));
 
 	if (!ok)
 		Py_CLEAR(dict);

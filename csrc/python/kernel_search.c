@@ -25,7 +25,8 @@ static struct pa_error *search_call_run(void *arg)
 	struct pa_error *err = pa_needles_settle(&call->needles);
 
 	if (!err)
-		err = pa_census_create(call->kernel, call->job, &call->census);
+		err = pa_census_create(call->kernel, true, call->job,
+				       &call->census);
 	if (!err)
 		err = pa_kernel_memory(call->kernel, &call->memory);
 	if (!err)

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "census/counts.h"
 #include "checks/audit.h"
 #include "python/layout_type.h"
 #include "python/log.h"
@@ -158,17 +159,44 @@ static PyObject *check_dict(const struct pa_check *check,
 			     result->seconds);
 }
 
+static bool set_count(PyObject *dict, const char *name, uint64_t count)
+{
+	return pa_py_set(
+		dict, name,
+		PyLong_FromUnsignedLongLong((unsigned long long)count));
+}
+
+/* What the folios whose holders are all known say, and what was explained. */
+static bool set_references(PyObject *dict, const struct pa_counts *counts)
+{
+	uint64_t found = 0, explained = 0;
+
+	for (int i = 0; i < PA_NR_FOLIO_KINDS; i++) {
+		found += counts->stored[i];
+		explained += counts->explained[i];
+	}
+	return set_count(dict, "references_found", found) &&
+	       set_count(dict, "references_explained", explained) &&
+	       set_count(dict, "folios_of_unknown_owners", counts->unjudged);
+}
+
 static PyObject *coverage_dict(const struct pa_census *census)
 {
-	return Py_BuildValue(
-		"{s:K,s:K,s:K,s:K,s:K,s:K}", "pages_read",
-		(unsigned long long)census->pages_read, "pages_excluded",
-		(unsigned long long)census->pages_excluded, "pages_unreadable",
-		(unsigned long long)census->pages_unreadable, "list_entries",
-		(unsigned long long)census->references, "pages_in_transit",
-		(unsigned long long)census->pages_taken,
-		"kernel_pages_filtered",
-		(unsigned long long)census->kernel_pages_filtered);
+	PyObject *dict = PyDict_New();
+	bool ok =
+		dict && set_count(dict, "pages_read", census->pages_read) &&
+		set_count(dict, "pages_excluded", census->pages_excluded) &&
+		set_count(dict, "pages_unreadable", census->pages_unreadable) &&
+		set_count(dict, "list_entries", census->references) &&
+		set_count(dict, "pages_in_transit", census->pages_taken) &&
+		set_count(dict, "kernel_pages_filtered",
+			  census->kernel_pages_filtered);
+
+	if (ok && census->counts)
+		ok = set_references(dict, census->counts);
+	if (!ok)
+		Py_CLEAR(dict);
+	return dict;
 }
 
 static PyObject *audit_dict(const struct pa_kernel *kernel,

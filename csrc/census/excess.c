@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "census/excess.h"
+
+#include <stdlib.h>
+
+/* A broken kernel has no end of them, and nobody reads so many findings. */
+#define MAX_FOLIOS 4096
+/* Of each page; a reader wants to know of some. */
+#define MAX_HITS 16
+
+static struct pa_error *find_slots(struct pa_census *census, struct pa_job *job,
+				   struct pa_excess *excess)
+{
+	struct pa_watch watch = { 0 };
+	struct pa_error *err = NULL;
+
+	for (size_t i = 0; !err && i < excess->nr_folios; i++) {
+		const struct pa_discrepancy *d = &census->counts->list.items[i];
+		struct pa_pfn_range range = {
+			.start = d->pfn,
+			.end = d->pfn + PA_BIT(d->order),
+		};
+
+		if (!pa_array_append(&watch.ranges, range))
+			err = &pa_error_no_memory;
+	}
+	if (!err)
+		err = pa_holders_find(census, job, &watch, &excess->slots);
+	pa_array_deinit(&watch.ranges);
+	return err;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct pa_error *search(struct pa_census *census, struct pa_job *job,
+			       struct pa_excess *excess)
+{
+	PA_ARRAY(uint64_t) known = { 0 };
+	struct pa_memory *memory = NULL;
+	struct pa_error *err = pa_needles_init(&excess->needles);
+
+	for (size_t i = 0; !err && i < excess->nr_folios; i++) {
+		const struct pa_discrepancy *d = &census->counts->list.items[i];
+
+		err = pa_needles_add(&excess->needles, d->pfn,
+				     PA_BIT(d->order));
+	}
+	if (!err)
+		err = pa_needles_settle(&excess->needles);
+	pa_array_for_each(slot, &excess->slots.list)
+		if (!err && slot->slot && !pa_array_append(&known, slot->slot))
+			err = &pa_error_no_memory;
+	if (known.length)
+		qsort(known.items, known.length, sizeof(*known.items),
+		      compare_addresses);
+	if (!err)
+		err = pa_kernel_memory(census->kernel, &memory);
+	if (!err)
+		err = pa_places_create(census, memory, &excess->places);
+	if (!err) {
+		struct pa_search_query query = {
+			.needles = &excess->needles,
+			.encodings = PA_ENCODINGS_USUAL,
+			.max_hits = MAX_HITS,
+			.known = known.items,
+			.nr_known = known.length,
+		};
+
+		err = pa_search(excess->places, job, &query, &excess->search);
+	}
+	pa_memory_destroy(memory);
+	pa_array_deinit(&known);
+	return err;
+}
+
+struct pa_error *pa_census_excess(struct pa_census *census, struct pa_job *job)
+{
+	struct pa_excess *excess = calloc(1, sizeof(*excess));
+	struct pa_error *err;
+
+	if (!excess)
+		return &pa_error_no_memory;
+	census->excess = excess;
+	excess->nr_folios = pa_min(census->counts->list.length, MAX_FOLIOS);
+	if (!excess->nr_folios)
+		return NULL;
+	err = find_slots(census, job, excess);
+	return err ? err : search(census, job, excess);
+}
+
+void pa_excess_destroy(struct pa_excess *excess)
+{
+	if (!excess)
+		return;
+	pa_references_deinit(&excess->slots);
+	pa_search_result_deinit(&excess->search);
+	pa_needles_deinit(&excess->needles);
+	pa_places_destroy(excess->places);
+	free(excess);
+}
+
+/* Elements of an array sorted by pfn, which each has at @offset. */
+static size_t range_of(const void *items, size_t length, size_t size,
+		       size_t offset, uint64_t pfn, uint64_t end,
+		       size_t *nr_ret)
+{
+	const uint8_t *bytes = items;
+	size_t low = 0, high = length, nr = 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (pa_load_u64(bytes + middle * size + offset) < pfn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + nr < length &&
+	       pa_load_u64(bytes + (low + nr) * size + offset) < end)
+		nr++;
+	*nr_ret = nr;
+	return low;
+}
+
+size_t pa_excess_hits(const struct pa_excess *excess, uint64_t pfn,
+		      uint64_t end, size_t *nr_ret)
+{
+	return range_of(excess->search.hits.items, excess->search.hits.length,
+			sizeof(struct pa_search_hit),
+			offsetof(struct pa_search_hit, pfn), pfn, end, nr_ret);
+}
+
+size_t pa_excess_slots(const struct pa_excess *excess, uint64_t pfn,
+		       uint64_t end, size_t *nr_ret)
+{
+	return range_of(excess->slots.list.items, excess->slots.list.length,
+			sizeof(struct pa_reference),
+			offsetof(struct pa_reference, pfn), pfn, end, nr_ret);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The excess: for the folios whose counts disagree, who holds them as far as
+ * that is known, and what else in the kernel's memory names them.
+ */
+#ifndef PA_CENSUS_EXCESS_H
+#define PA_CENSUS_EXCESS_H
+
+#include "census/counts.h"
+#include "census/holder.h"
+#include "census/search.h"
+
+struct pa_excess {
+	/* The folios looked for: the first of census->counts->list. */
+	size_t nr_folios;
+	/* Slots of holders, by pfn. */
+	struct pa_references slots;
+	/* What is left: by pfn. */
+	struct pa_needles needles;
+	struct pa_search_result search;
+	/* Owned. */
+	struct pa_places *places;
+};
+
+/* Builds census->excess: census part PA_CENSUS_EXCESS. */
+struct pa_error *pa_census_excess(struct pa_census *census, struct pa_job *job);
+void pa_excess_destroy(struct pa_excess *excess);
+
+/* The hits, and the slots, of pages [pfn, end): first index and number. */
+size_t pa_excess_hits(const struct pa_excess *excess, uint64_t pfn,
+		      uint64_t end, size_t *nr_ret);
+size_t pa_excess_slots(const struct pa_excess *excess, uint64_t pfn,
+		       uint64_t end, size_t *nr_ret);
+
+#endif

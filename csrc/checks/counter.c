@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Node counters that follow mapcounts, the page cache and pins: mm/vmstat.c. */
+#include <inttypes.h>
+
+#include "census/counts.h"
+#include "census/holder.h"
+#include "checks/coverage.h"
+#include "checks/discrepancy.h"
+#include "checks/families.h"
+
+/* A counter of one node beside its recount. */
+struct drift {
+	const char *name;
+	enum pa_enumerator_id id;
+	int64_t counted;
+	/*
+	 * The recount by the page tables rather than the stored mapcounts:
+	 * where the two differ a mapcount is wrong, which is told there.
+	 */
+	int64_t alternative;
+};
+
+/* What one CPU in the middle of a page table or a folio can have in hand. */
+#define PAGES_IN_FLIGHT 512
+
+static int64_t in_flight(const struct pa_census *census)
+{
+	int64_t pages = 0;
+
+	pa_array_for_each(cpu, &census->cpu_tasks.list)
+		if (cpu->mode == PA_CPU_KERNEL || cpu->mode == PA_CPU_UNKNOWN)
+			pages += PAGES_IN_FLIGHT;
+	return pages;
+}
+
+static void report(struct pa_check_context *c, const char *name,
+		   const char *where, uint32_t node, int64_t stored,
+		   int64_t counted)
+{
+	int64_t difference = stored - counted;
+	bool moving = (difference < 0 ? -difference : difference) <=
+		      in_flight(c->census);
+	struct pa_finding *f = pa_finding_add(
+		c->findings, PA_CHECK_COUNTER_DRIFT, moving ? PA_INFO : PA_BUG,
+		PA_NO_PFN, PA_NO_PFN,
+		"%s %" PRIu32 ": %s is %" PRId64 ", a recount gives %" PRId64,
+		where, node, name, stored, counted);
+
+	pa_finding_text(f, "counter", "%s", name);
+	pa_finding_number(f, "stored", stored);
+	pa_finding_number(f, "recounted", counted);
+	pa_finding_number(f, "difference", difference);
+	if (moving)
+		pa_finding_text(f, "in_flight", "a CPU was in the kernel");
+}
+
+/* A node counter; false if the kernel has none of that name. */
+static bool node_counter(const struct pa_layout *layout,
+			 const struct pa_node *node, enum pa_enumerator_id id,
+			 int64_t *ret)
+{
+	const struct pa_enumerator *e = &layout->enumerators[id];
+
+	if (!e->known || e->value < 0 || e->value >= PA_MAX_NODE_STATS)
+		return false;
+	*ret = node->stats[e->value];
+	return true;
+}
+
+static void check_drift(struct pa_check_context *c, const struct pa_node *node,
+			const struct drift *drift)
+{
+	int64_t stored;
+
+	if (node_counter(c->kernel->layout, node, drift->id, &stored) &&
+	    stored != drift->counted && stored != drift->alternative)
+		report(c, drift->name, "node", node->id, stored,
+		       drift->counted);
+}
+
+/* NR_PAGETABLE is a zone's before v5.11 (commit f0c0c115fb81). */
+static bool page_tables_are_zones(const struct pa_layout *layout)
+{
+	return PA_ENUM(layout, NR_PAGETABLE) <
+	       PA_ENUM(layout, NR_VM_ZONE_STAT_ITEMS);
+}
+
+static int64_t zone_sum(const struct pa_zones *zones, uint32_t node,
+			int64_t item)
+{
+	int64_t sum = 0;
+
+	if (item < 0 || item >= PA_MAX_ZONE_STATS)
+		return 0;
+	for (size_t i = 0; i < zones->list.length; i++)
+		if (zones->list.items[i].node == node)
+			sum += zones->list.items[i].stats[item];
+	return sum;
+}
+
+static void check_page_tables(struct pa_check_context *c,
+			      const struct pa_node *node, int64_t counted)
+{
+	const struct pa_layout *layout = c->kernel->layout;
+	int64_t item = PA_ENUM(layout, NR_PAGETABLE);
+	int64_t stored = page_tables_are_zones(layout) ?
+				 zone_sum(&c->kernel->zones, node->id, item) :
+			 item >= 0 && item < PA_MAX_NODE_STATS ?
+				 node->stats[item] :
+				 counted;
+
+	if (stored != counted)
+		report(c, "NR_PAGETABLE", "node", node->id, stored, counted);
+}
+
+static void check_lru(struct pa_check_context *c, const struct pa_node *node,
+		      const struct pa_node_count *n)
+{
+	int64_t base = PA_ENUM(c->kernel->layout, NR_LRU_BASE);
+	const int64_t *stats;
+
+	if (base < 0 || base + 5 > PA_MAX_NODE_STATS)
+		return;
+	stats = node->stats + base;
+	if (stats[0] + stats[1] != n->lru_anon)
+		report(c, "anonymous LRU pages", "node", node->id,
+		       stats[0] + stats[1], n->lru_anon);
+	if (stats[2] + stats[3] != n->lru_file)
+		report(c, "file LRU pages", "node", node->id,
+		       stats[2] + stats[3], n->lru_file);
+	if (stats[4] != n->unevictable)
+		report(c, "unevictable LRU pages", "node", node->id, stats[4],
+		       n->unevictable);
+}
+
+static void check_node(struct pa_check_context *c, const struct pa_node *node,
+		       const struct pa_node_count *n)
+{
+	/* Folios rather than pages before v5.11 (commit 69473e5de873). */
+	int64_t unit =
+		page_tables_are_zones(c->kernel->layout) ?
+			(int64_t)PA_BIT(c->kernel->zones.pageblock_order) :
+			1;
+	const struct drift drifts[] = {
+		{ "NR_ANON_MAPPED", PA_ENUM_NR_ANON_MAPPED, n->anon_mapped,
+		  n->anon_mapped_counted },
+		{ "NR_FILE_MAPPED", PA_ENUM_NR_FILE_MAPPED, n->file_mapped,
+		  n->file_mapped_counted },
+		{ "NR_ANON_THPS", PA_ENUM_NR_ANON_THPS, n->anon_thps / unit,
+		  n->anon_thps_counted / unit },
+		{ "NR_SHMEM", PA_ENUM_NR_SHMEM, n->shmem, n->shmem },
+		{ "NR_SHMEM_THPS", PA_ENUM_NR_SHMEM_THPS, n->shmem_thps / unit,
+		  n->shmem_thps / unit },
+		{ "NR_SHMEM_PMDMAPPED", PA_ENUM_NR_SHMEM_PMDMAPPED,
+		  n->shmem_pmd_mapped / unit, n->shmem_pmd_mapped / unit },
+		{ "NR_FILE_THPS", PA_ENUM_NR_FILE_THPS, n->file_thps / unit,
+		  n->file_thps / unit },
+		{ "NR_FILE_PMDMAPPED", PA_ENUM_NR_FILE_PMDMAPPED,
+		  n->file_pmd_mapped / unit, n->file_pmd_mapped / unit },
+	};
+
+	for (size_t i = 0; i < sizeof(drifts) / sizeof(drifts[0]); i++)
+		check_drift(c, node, &drifts[i]);
+	check_page_tables(c, node, n->page_tables);
+	check_lru(c, node, n);
+}
+
+/* Pins acquired less released, which are counted at each page's node. */
+static void check_pins(struct pa_check_context *c)
+{
+	const struct pa_layout *layout = c->kernel->layout;
+	const struct pa_zones *zones = &c->kernel->zones;
+	int64_t acquired = 0, released = 0;
+
+	for (size_t i = 0; i < zones->nodes.length; i++) {
+		int64_t a, r;
+
+		if (!node_counter(layout, &zones->nodes.items[i],
+				  PA_ENUM_NR_FOLL_PIN_ACQUIRED, &a) ||
+		    !node_counter(layout, &zones->nodes.items[i],
+				  PA_ENUM_NR_FOLL_PIN_RELEASED, &r))
+			return;
+		acquired += a;
+		released += r;
+	}
+	if (acquired - released != (int64_t)c->census->counts->pins)
+		report(c, "NR_FOLL_PIN_ACQUIRED less _RELEASED", "nodes from",
+		       0, acquired - released,
+		       (int64_t)c->census->counts->pins);
+}
+
+struct pa_error *pa_check_counter_drift(struct pa_check_context *c,
+					struct pa_check_result *result)
+{
+	const struct pa_zones *zones = &c->kernel->zones;
+	const struct pa_census *census = c->census;
+
+	pa_discrepancy_coverage(c, result);
+	result->examined = 0;
+	/* A recount of part of the pages says nothing. */
+	if (result->status != PA_RAN)
+		return NULL;
+	for (size_t i = 0; i < zones->nodes.length; i++) {
+		const struct pa_node *node = &zones->nodes.items[i];
+
+		if (!node->stats_exact) {
+			pa_check_status(result, PA_PARTIAL,
+					"node %" PRIu32
+					": per-cpu deltas could not be read",
+					node->id);
+			continue;
+		}
+		check_node(c, node, &census->counts->nodes[i]);
+		result->examined++;
+	}
+	check_pins(c);
+	return NULL;
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "checks/discrepancy.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "census/excess.h"
+#include "census/handled.h"
+#include "census/holder.h"
+#include "checks/coverage.h"
+
+int64_t pa_discrepancy_excess(const struct pa_discrepancy *d,
+			      enum pa_count count)
+{
+	return d->counts[count].stored - d->counts[count].counted;
+}
+
+static bool is_unread(const struct pa_holder_result *result)
+{
+	return result->unreadable || pa_error_is_target(result->err);
+}
+
+bool pa_discrepancy_mappings_unread(const struct pa_census *census)
+{
+	return census->holders[PA_HOLDER_PAGE_TABLE].err ||
+	       is_unread(&census->holders[PA_HOLDER_PAGE_TABLE]);
+}
+
+bool pa_discrepancy_holders_unread(const struct pa_census *census)
+{
+	for (int i = 0; i < PA_NR_HOLDERS; i++)
+		if (is_unread(&census->holders[i]))
+			return true;
+	return false;
+}
+
+static void add_counts(struct pa_finding *f, const struct pa_discrepancy *d)
+{
+	for (int i = 0; i < PA_NR_COUNTS; i++) {
+		const struct pa_stored_counted *n = &d->counts[i];
+
+		if (d->wrong & 1U << i || i == PA_COUNT_REFCOUNT)
+			pa_finding_text(f, pa_count_names[i],
+					"%" PRId64 " stored, %" PRId64
+					" counted",
+					n->stored, n->counted);
+	}
+	if (d->wrong & 1U << PA_COUNT_MAPCOUNT && d->order) {
+		pa_finding_hex(f, "mapcount_pfn", d->mapcount_pfn);
+		pa_finding_number(f, "pages_with_wrong_mapcount",
+				  d->nr_mapcounts);
+	}
+}
+
+static void add_folio(struct pa_check_context *c, struct pa_finding *f,
+		      const struct pa_discrepancy *d)
+{
+	char *flags = pa_page_flags_string(&c->kernel->page_format, d->flags);
+
+	pa_finding_text(f, "folio", "%s, order %" PRIu32,
+			pa_folio_kind_names[d->kind], d->order);
+	pa_finding_text(f, "flags", "%s", flags ? flags : "");
+	free(flags);
+	pa_finding_hex(f, "mapping", d->mapping);
+	pa_finding_number(f, "page_table_entries", (int64_t)d->maps);
+	if (d->order)
+		pa_finding_number(f, "entire_mappings", (int64_t)d->entire);
+	pa_finding_number(f, "other_references", (int64_t)d->refs);
+	if (d->pins)
+		pa_finding_number(f, "pins", (int64_t)d->pins);
+	if (d->own)
+		pa_finding_number(f, "own_references", (int64_t)d->own);
+}
+
+/* What is told of one folio's holders, and of what else names it. */
+#define MAX_TOLD 6
+
+/*
+ * Buffer heads name their page without a reference each: PG_private has one
+ * for all of them (attach_page_buffers()).
+ */
+static bool is_link(const struct pa_place *place)
+{
+	return place->kind == PA_PLACE_SLAB && place->cache &&
+	       !strcmp(place->cache->name, "buffer_head");
+}
+
+/*
+ * What a hit makes of the finding. A word that is in use holds the page, as
+ * far as anybody can tell; a list's links and bare physical addresses hold
+ * nothing.
+ */
+static enum pa_severity hit_severity(const struct pa_search_hit *hit,
+				     const struct pa_place *place)
+{
+	switch (hit->encoding) {
+	case PA_ENCODING_PAGE:
+	case PA_ENCODING_PAGE_TAGGED:
+	case PA_ENCODING_DIRECT:
+		break;
+	default:
+		return PA_BUG;
+	}
+	if (place->dead || is_link(place))
+		return PA_BUG;
+	return place->task ? PA_INFO : PA_SUSPECT;
+}
+
+static enum pa_severity milder(enum pa_severity a, enum pa_severity b)
+{
+	return a < b ? a : b;
+}
+
+struct named {
+	enum pa_severity severity;
+	/* "task ...: stack ...", a line each; owned. */
+	char *text;
+};
+
+/* Goes through what else names @d's folio. */
+static struct pa_error *find_named(struct pa_check_context *c,
+				   const struct pa_discrepancy *d,
+				   struct named *ret)
+{
+	const struct pa_excess *excess = c->census->excess;
+	size_t nr, told = 0, length = 0;
+	size_t first =
+		pa_excess_hits(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
+	FILE *out = open_memstream(&ret->text, &length);
+	struct pa_error *err = out ? NULL : &pa_error_no_memory;
+
+	ret->severity = PA_BUG;
+	for (size_t i = first; !err && i < first + nr; i++) {
+		const struct pa_search_hit *hit = &excess->search.hits.items[i];
+		struct pa_place place;
+
+		err = pa_search_place(excess->places, c->memmap->memory, hit,
+				      &place);
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			err = NULL;
+			continue;
+		}
+		if (err)
+			break;
+		ret->severity =
+			milder(ret->severity, hit_severity(hit, &place));
+		if (told++ >= MAX_TOLD)
+			continue;
+
+		pa_auto_free char *where =
+			pa_place_describe(excess->places, &place);
+
+		fprintf(out, "%s%s: %s", told > 1 ? "\n" : "",
+			pa_encoding_names[hit->encoding], where ? where : "?");
+	}
+	if (!err && told > MAX_TOLD)
+		fprintf(out, "\n%zu more", told - MAX_TOLD);
+	if (out && fclose(out) && !err)
+		err = &pa_error_no_memory;
+	return err;
+}
+
+static void add_slots(struct pa_check_context *c, struct pa_finding *f,
+		      const struct pa_discrepancy *d)
+{
+	const struct pa_excess *excess = c->census->excess;
+	size_t nr, length = 0;
+	size_t first =
+		pa_excess_slots(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
+	pa_auto_free char *text = NULL;
+	FILE *out = nr ? open_memstream(&text, &length) : NULL;
+
+	if (!out)
+		return;
+	for (size_t i = 0; i < nr && i < MAX_TOLD; i++) {
+		const struct pa_reference *r =
+			&excess->slots.list.items[first + i];
+		const struct pa_holder_row *row = &pa_holders[r->holder];
+
+		fprintf(out, "%s%s, %s 0x%" PRIx64 ", %s 0x%" PRIx64,
+			i ? "\n" : "", row->name,
+			row->owner ? row->owner : "owner", r->owner,
+			row->index ? row->index : "index", r->index);
+	}
+	if (nr > MAX_TOLD)
+		fprintf(out, "\n%zu more", nr - MAX_TOLD);
+	if (!fclose(out))
+		pa_finding_text(f, "holders", "%s", text);
+}
+
+struct pa_error *pa_discrepancy_report(struct pa_check_context *c,
+				       enum pa_check_id check,
+				       const struct pa_discrepancy *d,
+				       const char *summary,
+				       struct pa_finding **ret)
+{
+	uint64_t end = d->pfn + PA_BIT(d->order);
+	const struct pa_handled *hand = pa_handled_find(c->census, d->pfn, end);
+	struct named named = { 0 };
+	struct pa_error *err = find_named(c, d, &named);
+	enum pa_severity severity = named.severity;
+
+	if (hand)
+		severity = PA_INFO;
+	if (c->census->stacks_unread ||
+	    c->census->excess->search.unread_stacks ||
+	    c->census->excess->search.unreadable_bytes ||
+	    pa_discrepancy_holders_unread(c->census))
+		severity = milder(severity, PA_SUSPECT);
+
+	struct pa_finding *f = err ? NULL :
+				     pa_finding_add(c->findings, check,
+						    severity, d->pfn, end, "%s",
+						    summary);
+
+	add_counts(f, d);
+	add_folio(c, f, d);
+	add_slots(c, f, d);
+	if (named.text && *named.text)
+		pa_finding_text(f, "also_named_by", "%s", named.text);
+	if (hand)
+		pa_check_add_task(c, f, hand->task);
+	free(named.text);
+	*ret = f;
+	return err;
+}
+
+void pa_discrepancy_coverage(struct pa_check_context *c,
+			     struct pa_check_result *result)
+{
+	const struct pa_census *census = c->census;
+
+	pa_check_scan_coverage(c, result);
+	pa_check_holder_coverage(c, result);
+	if (census->counts->nr_discrepancies > census->excess->nr_folios)
+		pa_check_status(result, PA_PARTIAL,
+				"only %zu of %" PRIu64
+				" folios that disagree are judged",
+				census->excess->nr_folios,
+				census->counts->nr_discrepancies);
+	result->examined = 0;
+	for (int i = 0; i < PA_NR_FOLIO_KINDS; i++)
+		result->examined += census->counts->folios[i];
+}
+
+struct pa_error *pa_discrepancies_visit(
+	struct pa_check_context *c,
+	struct pa_error *(*visit)(struct pa_check_context *context,
+				  const struct pa_discrepancy *d))
+{
+	struct pa_error *err = NULL;
+
+	for (size_t i = 0; !err && i < c->census->excess->nr_folios; i++)
+		err = visit(c, &c->census->counts->list.items[i]);
+	return err;
+}

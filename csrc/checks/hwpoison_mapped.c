@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Poisoned pages that somebody can still touch: hwpoison_user_mappings(). */
+#include <inttypes.h>
+
+#include "base/text.h"
+#include "census/account.h"
+#include "census/handled.h"
+#include "checks/coverage.h"
+#include "checks/discrepancy.h"
+#include "checks/families.h"
+#include "kernel/log.h"
+#include "kernel/log_page.h"
+
+/* The lines of the log about pages, if it could be read. */
+struct lines {
+	struct pa_log log;
+	struct pa_log_lines lines;
+};
+
+static struct pa_error *read_lines(struct pa_check_context *c,
+				   struct lines *ret)
+{
+	struct pa_error *err =
+		pa_log_read(c->memmap->memory, c->kernel->layout, &ret->log);
+
+	if (!err)
+		return pa_log_lines_init(c->kernel, &ret->log, &ret->lines);
+	if (!pa_error_is_target(err) && err->code != PA_ERROR_MISSING)
+		return err;
+	pa_error_destroy(err);
+	return NULL;
+}
+
+/* action_result() ends its line with what came of it. */
+static bool came_to_nothing(struct pa_text line)
+{
+	struct pa_text result;
+
+	return pa_text_after_last(line, ": ", &result) &&
+	       (pa_text_skip(&result, "Failed") ||
+		pa_text_skip(&result, "Ignored"));
+}
+
+/* The last line that says that handling @pfn came to nothing; or NULL. */
+static const struct pa_log_line *gave_up(const struct lines *lines,
+					 uint64_t pfn)
+{
+	const struct pa_log_line *found = NULL;
+
+	pa_array_for_each(line, &lines->lines.list)
+		if (line->kind == PA_LOG_MEMORY_FAILURE && line->pfn == pfn &&
+		    came_to_nothing(line->text))
+			found = line;
+	return found;
+}
+
+static void check_page(struct pa_check_context *c, const struct lines *lines,
+		       const struct pa_poisoned *p)
+{
+	const struct pa_accounts *accounts = c->census->accounts;
+	const struct pa_account *a = pa_account_find(accounts, p->pfn);
+	const struct pa_account *head = pa_account_find(accounts, p->head_pfn);
+	uint64_t mask = c->kernel->sections.pages - 1;
+	uint64_t maps = a && a->maps ? a->maps[p->pfn & mask] : 0;
+	uint64_t entire =
+		head && head->entire ?
+			head->entire[(p->head_pfn & mask) >> PA_ENTIRE_SHIFT] :
+			0;
+	const struct pa_handled *hand =
+		pa_handled_find(c->census, p->pfn, p->pfn + 1);
+	const struct pa_log_line *line;
+	struct pa_finding *f;
+
+	if (!maps && !entire)
+		return;
+	if (!hand)
+		hand = pa_handled_find(c->census, p->head_pfn, p->head_pfn + 1);
+	line = gave_up(lines, p->pfn);
+	f = pa_finding_add(c->findings, PA_CHECK_HWPOISON_MAPPED,
+			   line || hand ? PA_INFO : PA_BUG, p->pfn, p->pfn + 1,
+			   "a poisoned page is still mapped: %s",
+			   line ? "its handling failed or was ignored" :
+			   hand ? "a task is at it" :
+				  "its users may read the bad memory");
+	pa_finding_number(f, "page_table_entries", (int64_t)maps);
+	pa_finding_number(f, "entire_mappings", (int64_t)entire);
+	pa_finding_hex(f, "flags", p->flags);
+	if (line)
+		pa_finding_text(f, "handling", "%.*s",
+				(int)pa_text_length(line->text), line->text.at);
+	if (hand)
+		pa_check_add_task(c, f, hand->task);
+}
+
+struct pa_error *pa_check_hwpoison_mapped(struct pa_check_context *c,
+					  struct pa_check_result *result)
+{
+	struct lines lines = { 0 };
+	struct pa_error *err;
+
+	if (!c->kernel->page_format.flag.hwpoison) {
+		pa_check_status(result, PA_NOT_APPLICABLE,
+				"the kernel has no CONFIG_MEMORY_FAILURE");
+		return NULL;
+	}
+	pa_discrepancy_coverage(c, result);
+	result->examined = c->census->poisoned.length;
+	err = read_lines(c, &lines);
+	pa_array_for_each(p, &c->census->poisoned)
+		if (!err && p->state == PA_PFN_ONLINE)
+			check_page(c, &lines, p);
+	pa_log_lines_deinit(&lines.lines);
+	pa_log_deinit(&lines.log);
+	return err;
+}
