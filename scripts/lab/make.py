@@ -123,11 +123,16 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
         times[what] = round(time.monotonic() - begun, 1)
 
     pieces = recipe.pieces(kernel)
-    truth = "guest truth /dev/nvme0n1" + (" pages" if recipe.truth_pages else "") + "\n"
+    truth = "guest truth /dev/nvme0n1"
+    truth += (" pages" if recipe.truth_pages else "") + (" tasks" if recipe.truth_tasks else "")
     image = work / "initramfs"
     image.write_bytes(
         initramfs.build(
-            kernel, "".join(f"{p}\n" for p in pieces), truth, recipe.modules, recipe.extra(kernel)
+            kernel,
+            "".join(f"{p}\n" for p in pieces),
+            truth + "\n",
+            recipe.modules,
+            recipe.extra(kernel),
         )
     )
     cmdline = f"{CMDLINE} {recipe.cmdline}".strip()

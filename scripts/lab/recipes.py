@@ -27,6 +27,8 @@ class Recipe:
     modules: tuple[str, ...] = ()
     # /proc/kpageflags and kpagecount for every pfn: not for large machines.
     truth_pages: bool = True
+    # Files of /proc/PID: not for too many tasks.
+    truth_tasks: bool = True
     applies: Callable[[Kernel], bool] = lambda kernel: True
     # What an audit of the dump must find.
     expected: expected.Expectation = expected.nothing
@@ -443,6 +445,14 @@ RECIPES: dict[str, Recipe] = {
             ],
             hardware=Hardware(memory_mib=32 * 1024),
             truth_pages=False,
+        ),
+        Recipe(
+            "tasks",
+            "2000 tasks with 100 MB mapped each: for measuring walks of page tables",
+            lambda kernel: ["guest crowd 2000 102400 0", "still"],
+            hardware=Hardware(memory_mib=8 * 1024),
+            truth_pages=False,
+            truth_tasks=False,
         ),
         Recipe(
             "gigantic",

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 #define MAX_ROUNDS 8
 #define ONCE_BYTES (8 * MIB)
 #define CHUNK_ENTRIES 4096
+#define PM_SOFT_DIRTY (1ULL << 55)
 
 /* Which must be the same in two rounds. */
 enum kind { ONCE, EACH, EACH_SAME };
@@ -131,7 +133,7 @@ static void read_plain(struct file *f, struct area *a)
 	a->next += -(uintptr_t)a->next & 7;
 }
 
-/* Append (address, entry) pairs for all entries that are not 0. */
+/* Append (address, entry) pairs for all entries that say something. */
 static void read_pagemap(struct file *f, struct area *a)
 {
 	static char maps[64 * 1024];
@@ -169,7 +171,9 @@ static void read_pagemap(struct file *f, struct area *a)
 				uint64_t pair[2] = { start + i * PAGE_SIZE,
 						     chunk[i] };
 
-				if (!chunk[i] || a->next + 16 > a->end)
+				/* Soft-dirty is what holes are, too. */
+				if (!(chunk[i] & ~PM_SOFT_DIRTY) ||
+				    a->next + 16 > a->end)
 					continue;
 				memcpy(a->next, pair, 16);
 				a->next += 16;
@@ -194,6 +198,10 @@ static void read_round(struct area *a)
 			read_pagemap(f, a);
 		else
 			read_plain(f, a);
+	}
+	if (a->end - a->next < 4096) {
+		errno = ENOSPC;
+		die("buffers for a round of truth");
 	}
 }
 
@@ -302,7 +310,10 @@ static void write_tar(const char *device)
 	close(fd);
 }
 
-/* truth DEVICE [pages]: with the per-page files where the machine is not too large. */
+/*
+ * truth DEVICE [pages] [tasks]: with the per-page files where the machine is not
+ * too large, and those of tasks where there are not too many.
+ */
 static int run_truth(int argc, char **argv)
 {
 	static const char *const once[] = {
@@ -340,6 +351,13 @@ static int run_truth(int argc, char **argv)
 		"/sys/bus/dax/devices/*/size",
 		"/sys/bus/dax/devices/*/align",
 	};
+	static const char *const of_tasks[] = {
+		"/proc/[0-9]*/comm",
+		"/proc/[0-9]*/status",
+		"/proc/[0-9]*/stack",
+		"/proc/[0-9]*/wchan",
+	};
+	bool pages = false, tasks = false;
 	char ready[256], reply[64];
 	const char *differing = "-";
 	struct area keep, round[2];
@@ -350,14 +368,22 @@ static int run_truth(int argc, char **argv)
 	FILE *refresh;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: truth DEVICE [pages]\n");
+		fprintf(stderr, "usage: truth DEVICE [pages] [tasks]\n");
 		return 64;
+	}
+	for (i = 2; i < argc; i++) {
+		pages |= !strcmp(argv[i], "pages");
+		tasks |= !strcmp(argv[i], "tasks");
 	}
 	setrlimit(RLIMIT_NOFILE, &limit);
 	for (i = 0; i < (int)(sizeof(once) / sizeof(once[0])); i++)
 		add_files(ONCE, once[i]);
-	add_processes();
-	if (argc > 2) {
+	for (i = 0; tasks && i < (int)(sizeof(of_tasks) / sizeof(of_tasks[0]));
+	     i++)
+		add_files(ONCE, of_tasks[i]);
+	if (tasks)
+		add_processes();
+	if (pages) {
 		page_bytes = count_bytes("/proc/kpageflags");
 		add_file(EACH_SAME, "/proc/kpageflags");
 		add_file(EACH_SAME, "/proc/kpagecount");
