@@ -115,7 +115,7 @@ static int run_ghost(int argc, char **argv)
 /* Reads a page that never comes. */
 static void *fault(void *p)
 {
-	return (void *)(uintptr_t)*(volatile char *)p;
+	return (void *)(uintptr_t) * (volatile char *)p;
 }
 
 /* userfault: pages given by hand, and a thread that waits for one. */

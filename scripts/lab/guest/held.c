@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <linux/if_packet.h>
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/perf_event.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -80,8 +80,8 @@ static int run_splices(int argc, char **argv)
 	if (vmsplice(d[1], &iov, 1, SPLICE_F_GIFT) < 0)
 		die("vmsplice of a gift");
 	munmap(gift, 4 * PAGE_SIZE);
-	event("splices pid=%d path=%s file=%zd tee=%zd thp=%p pfn=%lu", getpid(),
-	      path, n, m, thp, pfn_of(thp));
+	event("splices pid=%d path=%s file=%zd tee=%zd thp=%p pfn=%lu",
+	      getpid(), path, n, m, thp, pfn_of(thp));
 	settled();
 }
 
@@ -165,8 +165,8 @@ static int run_rings(int argc, char **argv)
 	(void)argv;
 	go_behind("rings");
 	fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
-	if (fd >= 0 && !setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring,
-				   sizeof(ring)))
+	if (fd >= 0 &&
+	    !setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)))
 		packets = mmap(NULL, 16384 * 8, PROT_READ | PROT_WRITE,
 			       MAP_SHARED, fd, 0);
 	fd = syscall(__NR_perf_event_open, &attr, 0, -1, -1, 0);

@@ -260,8 +260,8 @@ static int run_aligned(int argc, char **argv)
 	crowd(5, align_one, &f);
 	p = map_file(&f, 0, MAP_SHARED);
 	read_all(p, f.size - HUGE_SIZE);
-	event("aligned pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(),
-	      p, f.size - HUGE_SIZE, pfn_of(p), path);
+	event("aligned pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p,
+	      f.size - HUGE_SIZE, pfn_of(p), path);
 	settled();
 }
 
@@ -506,20 +506,15 @@ static int run_swapped(int argc, char **argv)
 	read_all(p, 16 * PAGE_SIZE);
 	read_all(q, 8 * PAGE_SIZE);
 	read_all(r, 16 * PAGE_SIZE);
-	event("swapped pid=%d address=%p size=%zu thp=%p shmem=%p", getpid(),
-	      p, size, q, r);
+	event("swapped pid=%d address=%p size=%zu thp=%p shmem=%p", getpid(), p,
+	      size, q, r);
 	settled();
 }
 
 const struct command mapped_commands[] = {
-	{ "doubled", run_doubled },
-	{ "crowd", run_crowd },
-	{ "aligned", run_aligned },
-	{ "moved", run_moved },
-	{ "huge_shared", run_huge_shared },
-	{ "huge_cow", run_huge_cow },
-	{ "special", run_special },
-	{ "segments", run_segments },
-	{ "swapped", run_swapped },
-	{ NULL, NULL },
+	{ "doubled", run_doubled },	    { "crowd", run_crowd },
+	{ "aligned", run_aligned },	    { "moved", run_moved },
+	{ "huge_shared", run_huge_shared }, { "huge_cow", run_huge_cow },
+	{ "special", run_special },	    { "segments", run_segments },
+	{ "swapped", run_swapped },	    { NULL, NULL },
 };
