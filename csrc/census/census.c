@@ -8,6 +8,7 @@
 #include "census/files.h"
 #include "census/holder.h"
 #include "census/hugetlb.h"
+#include "census/isolated.h"
 #include "census/lru.h"
 #include "census/mapped.h"
 #include "census/page_cache.h"
@@ -87,6 +88,7 @@ void pa_census_destroy(struct pa_census *census)
 	pa_slabs_destroy(census->slabs);
 	pa_mapped_destroy(census->mapped);
 	pa_page_cache_destroy(census->page_cache);
+	pa_isolated_census_destroy(census->isolated);
 	pa_files_destroy(census->files);
 	pa_page_tables_destroy(census->page_tables);
 	pa_excess_destroy(census->excess);

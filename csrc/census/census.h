@@ -194,6 +194,7 @@ struct pa_counts;
 struct pa_excess;
 struct pa_files;
 struct pa_holder_result;
+struct pa_isolated_census;
 struct pa_mapped;
 struct pa_page_cache;
 struct pa_slabs;
@@ -308,6 +309,8 @@ struct pa_census {
 	/* census/mapped.h, census/page_cache.h; owned, NULL until built. */
 	struct pa_mapped *mapped;
 	struct pa_page_cache *page_cache;
+	/* census/isolated.h; owned, NULL until built. */
+	struct pa_isolated_census *isolated;
 	/* census/page_table.h; owned, NULL until built. */
 	struct pa_page_tables *page_tables;
 	/* census/files.h; owned, NULL until a holder asks for files. */

@@ -14,6 +14,8 @@ static const enum pa_symbol_id functions[] = {
 	PA_SYM_tlb_flush_mmu,
 	PA_SYM_tlb_batch_pages_flush,
 	PA_SYM___tlb_batch_free_encoded_pages,
+	/* The same with rmap: what is left of a batch is not known. */
+	PA_SYM_tlb_flush_rmaps,
 };
 
 struct search {

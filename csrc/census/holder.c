@@ -47,6 +47,21 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.item = pa_mlock_batch_item,
 		.destroy = pa_lru_batch_destroy,
 	},
+	[PA_HOLDER_ISOLATED] = {
+		.name = "isolated",
+		.owner = "task",
+		.index = "list",
+		.prepare = pa_isolated_prepare,
+		.item = pa_isolated_item,
+	},
+	[PA_HOLDER_MMU_GATHER] = {
+		.name = "mmu_gather",
+		.owner = "task",
+		.index = "mmu_gather",
+		.prepare = pa_mmu_gather_prepare,
+		.item = pa_mmu_gather_item,
+		.destroy = pa_mmu_gather_destroy,
+	},
 	[PA_HOLDER_PAGE_TABLE] = {
 		.name = "page table",
 		.owner = "mm",

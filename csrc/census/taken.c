@@ -4,9 +4,9 @@
  * private list of compaction or of a range allocation (struct compact_control,
  * on a task's stack), on a zone's deferred lists, or not yet accepted.
  */
-#include "base/map.h"
 #include "census/handled.h"
 #include "census/orphans.h"
+#include "census/private_list.h"
 #include "kernel/list.h"
 
 /* A private list is no longer than what one pass of compaction takes. */
@@ -16,8 +16,7 @@
 struct taken {
 	struct pa_census *census;
 	struct pa_memmap *memmap;
-	/* Links of pages met before: their list has been seen to its end. */
-	struct pa_map met;
+	struct pa_private_lists lists;
 };
 
 /* Marks a free block whose first page is @pfn as somebody's. */
@@ -38,39 +37,12 @@ static void claim(struct taken *taken, uint64_t pfn, uint64_t order)
 	}
 }
 
-/* The pfn of the page whose lru is at @node, or PA_NO_PFN: not a page. */
-static uint64_t node_pfn(const struct taken *taken, uint64_t node)
-{
-	const struct pa_kernel *kernel = taken->census->kernel;
-	uint64_t pfn;
-
-	return pa_page_to_pfn(kernel, node - kernel->page_format.lru, &pfn) ?
-		       pfn :
-		       PA_NO_PFN;
-}
-
-static bool is_taken(const struct taken *taken, uint64_t node)
-{
-	const uint8_t *class =
-		pa_census_class(taken->census, node_pfn(taken, node));
-
-	return class && (*class & PA_CLASS_MASK) == PA_CLASS_TAKEN;
-}
-
-/*
- * Whether the page at @pfn is on a list whose head is no page: links that all
- * answer each other lead to it. Those before the page need not: v5.10 frees
- * lists of pages without taking each off first (free_unref_page_list(),
- * free_pcppages_bulk()). list_del() leaves poison in a page that was taken off
- * a list, so a lost page has none.
- */
 static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 					bool *ret)
 {
 	const struct pa_kernel *kernel = taken->census->kernel;
-	uint64_t start = pa_pfn_to_page(kernel, pfn) + kernel->page_format.lru;
-	uint64_t node = start;
 	const uint8_t *page;
+	uint64_t head;
 	struct pa_error *err = pa_memmap_page(taken->memmap, pfn, 1, &page);
 
 	*ret = false;
@@ -84,35 +56,9 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 	if (pa_page_flags(&kernel->page_format, page) &
 	    kernel->page_format.flag.lru)
 		return NULL;
-	for (uint64_t i = 0; i < MAX_LIST; i++) {
-		uint64_t next, back;
-
-		err = pa_memory_read_u64(taken->memmap->memory, node, &next);
-		if (err)
-			return err;
-		if (!pa_is_kernel_address(next) || next & 7)
-			return NULL;
-		err = pa_memory_read_u64(taken->memmap->memory, next + 8,
-					 &back);
-		if (err)
-			return err;
-		if (back != node)
-			return NULL;
-		/* Only here: most pages that nobody has are on no list. */
-		if (!pa_map_set(&taken->met, node, 0))
-			return &pa_error_no_memory;
-		if (node_pfn(taken, next) == PA_NO_PFN) {
-			*ret = true;
-			return NULL;
-		}
-		/* It goes on as it did for that page. */
-		if (pa_map_has(&taken->met, next)) {
-			*ret = is_taken(taken, next);
-			return NULL;
-		}
-		node = next;
-	}
-	return NULL;
+	err = pa_private_list_head(&taken->lists, pfn, &head);
+	*ret = !err && head;
+	return err;
 }
 
 /*
@@ -129,7 +75,8 @@ static struct pa_error *claim_list(struct taken *taken, uint64_t pfn)
 	bool behind_head = false;
 
 	for (uint64_t i = 0; i < MAX_LIST; i++) {
-		uint64_t here = node_pfn(taken, node), next, back;
+		uint64_t here = pa_private_list_pfn(&taken->lists, node), next,
+			 back;
 		const uint8_t *page;
 		struct pa_error *err = NULL;
 
@@ -204,9 +151,9 @@ static struct pa_error *claim_trylock(struct taken *taken,
 		const uint8_t *page;
 
 		if (!pa_page_to_pfn(kernel, node - link, &pfn) ||
-		    pa_map_has(&taken->met, node))
+		    pa_map_has(&taken->lists.met, node))
 			return NULL;
-		if (!pa_map_set(&taken->met, node, 0))
+		if (!pa_map_set(&taken->lists.met, node, 0))
 			return &pa_error_no_memory;
 		err = pa_memmap_page(taken->memmap, pfn, 1, &page);
 		if (err)
@@ -220,7 +167,7 @@ static struct pa_error *claim_trylock(struct taken *taken,
 static bool visit_unaccepted(void *arg, uint64_t node)
 {
 	struct taken *taken = arg;
-	uint64_t pfn = node_pfn(taken, node);
+	uint64_t pfn = pa_private_list_pfn(&taken->lists, node);
 
 	if (pfn == PA_NO_PFN)
 		return false;
@@ -269,6 +216,8 @@ struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job)
 
 	if (err)
 		return err;
+	taken.lists.kernel = census->kernel;
+	taken.lists.memory = taken.memmap->memory;
 	pa_job_phase(job, "pages in transit", 1);
 	err = pa_handled_build(census, taken.memmap->memory);
 	if (!err)
@@ -290,6 +239,6 @@ struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job)
 		err = pa_orphans_visit(census, visit_orphans, &taken);
 	}
 	pa_memmap_destroy(taken.memmap);
-	pa_map_deinit(&taken.met);
+	pa_private_lists_deinit(&taken.lists);
 	return err;
 }

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Folios on private lists: folio_isolate_lru(), isolate_lru_folios() and
+ * isolate_migratepages_block() take a reference, clear PG_lru, and link the
+ * folio to a list whose head is on the stack of the task (struct
+ * compact_control is, too). hugetlb folios are isolated to such a list from
+ * their pool's (isolate_hugetlb()).
+ *
+ * What is on a list with another head is not told: drivers link pages that
+ * only look like folios of the LRU (fb_deferred_io_mkwrite()).
+ */
+#include "census/isolated.h"
+
+#include <stdlib.h>
+
+#include "census/holders.h"
+#include "census/lru.h"
+#include "census/mapped.h"
+#include "census/private_list.h"
+
+/* A live part of a task's stack. */
+struct extent {
+	uint64_t start, end;
+	uint64_t task;
+};
+
+struct finding {
+	struct pa_holder_walk *walk;
+	struct pa_isolated_census *isolated;
+	PA_ARRAY(struct extent) stacks;
+	struct pa_private_lists lists;
+	bool failed;
+};
+
+static bool keep_stack(void *arg, const struct pa_stack *stack)
+{
+	struct finding *f = arg;
+	struct extent extent = {
+		.start = stack->address,
+		.end = stack->address + stack->nr * 8,
+		.task = stack->task,
+	};
+
+	if (stack->address && !pa_array_append(&f->stacks, extent))
+		f->failed = true;
+	return !f->failed;
+}
+
+static int compare_extents(const void *a, const void *b)
+{
+	const struct extent *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static struct pa_error *find_stacks(struct finding *f)
+{
+	const struct pa_census *census = f->walk->census;
+	struct pa_error *err = pa_stacks_visit(census->kernel, f->walk->memory,
+					       &census->cpu_tasks, keep_stack,
+					       f, &f->isolated->unread);
+
+	/* Those before the break are known. */
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		err = NULL;
+		f->isolated->unread++;
+	}
+	if (!err && f->failed)
+		err = &pa_error_no_memory;
+	if (f->stacks.length)
+		qsort(f->stacks.items, f->stacks.length,
+		      sizeof(*f->stacks.items), compare_extents);
+	f->walk->unreadable += f->isolated->unread;
+	return err;
+}
+
+/* The task whose stack @address is on; 0: none's. */
+static uint64_t task_at(const struct finding *f, uint64_t address)
+{
+	size_t low = 0, high = f->stacks.length;
+
+	/* The last one that starts at or before @address. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (f->stacks.items[middle].start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low || address >= f->stacks.items[low - 1].end)
+		return 0;
+	return f->stacks.items[low - 1].task;
+}
+
+/* *ret: the folio at @pfn is on a list of some task's. */
+static struct pa_error *look_at(struct finding *f, uint64_t pfn, bool *ret)
+{
+	struct pa_isolated isolated = { .pfn = pfn };
+	struct pa_error *err =
+		pa_private_list_head(&f->lists, pfn, &isolated.head);
+
+	*ret = false;
+	/* Links to memory that is not there are no list. */
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		return NULL;
+	}
+	if (err || !isolated.head)
+		return err;
+	isolated.task = task_at(f, isolated.head);
+	if (!isolated.task)
+		return NULL;
+	*ret = true;
+	return pa_array_append(&f->isolated->list, isolated) ?
+		       NULL :
+		       &pa_error_no_memory;
+}
+
+static struct pa_isolated_count *count_of(const struct finding *f,
+					  uint32_t node)
+{
+	const struct pa_zones *zones = &f->walk->kernel->zones;
+	size_t i = 0;
+
+	while (i < zones->nodes.length && zones->nodes.items[i].id != node)
+		i++;
+	return &f->isolated->nodes[i];
+}
+
+static struct pa_error *look_at_folio(struct finding *f,
+				      const struct pa_off_lru *off)
+{
+	const struct pa_lru_census *lru = f->walk->census->lru;
+	struct pa_isolated_count *count = count_of(f, off->node);
+	bool listed;
+	struct pa_error *err = look_at(f, off->pfn, &listed);
+
+	if (err)
+		return err;
+	if (listed)
+		*(off->is_file ? &count->file : &count->anon) +=
+			PA_BIT(off->order);
+	else if (!lru ||
+		 !pa_lru_batched_find(lru, pa_pfn_to_page(f->walk->kernel,
+							  off->pfn)))
+		*(off->is_file ? &count->other_file : &count->other_anon) +=
+			PA_BIT(off->order);
+	return NULL;
+}
+
+static int compare_isolated(const void *a, const void *b)
+{
+	const struct pa_isolated *x = a, *y = b;
+
+	return x->pfn < y->pfn ? -1 : x->pfn > y->pfn;
+}
+
+static struct pa_error *find_isolated(struct finding *f)
+{
+	const struct pa_census *census = f->walk->census;
+	struct pa_isolated_census *isolated = f->isolated;
+	struct pa_error *err = find_stacks(f);
+
+	for (size_t i = 0; !err && i < census->mapped->off_lru.length; i++)
+		err = look_at_folio(f, &census->mapped->off_lru.items[i]);
+	for (size_t i = 0; !err && i < census->hugetlb.length; i++) {
+		const struct pa_hugetlb_folio *folio =
+			&census->hugetlb.items[i];
+		bool listed;
+
+		if (folio->refcount && !folio->on_free_list &&
+		    !folio->on_active_list)
+			err = look_at(f, folio->pfn, &listed);
+	}
+	if (isolated->list.length)
+		qsort(isolated->list.items, isolated->list.length,
+		      sizeof(*isolated->list.items), compare_isolated);
+	return err;
+}
+
+struct pa_error *pa_isolated_prepare(struct pa_holder_walk *walk,
+				     void **state_ret, uint64_t *nr_ret)
+{
+	struct pa_census *census = walk->census;
+	struct finding f = {
+		.walk = walk,
+		.lists = { .kernel = walk->kernel, .memory = walk->memory },
+	};
+	struct pa_error *err;
+
+	*state_ret = NULL;
+	*nr_ret = 1;
+	if (census->isolated)
+		return NULL;
+	if (!census->mapped)
+		return pa_error_create(PA_ERROR_MISSING,
+				       "the memory map was not read");
+	f.isolated = calloc(1, sizeof(*f.isolated));
+	if (!f.isolated)
+		return &pa_error_no_memory;
+	f.isolated->nodes = calloc(walk->kernel->zones.nodes.length + 1,
+				   sizeof(*f.isolated->nodes));
+	err = f.isolated->nodes ? find_isolated(&f) : &pa_error_no_memory;
+	pa_array_deinit(&f.stacks);
+	pa_private_lists_deinit(&f.lists);
+	if (err)
+		pa_isolated_census_destroy(f.isolated);
+	else
+		census->isolated = f.isolated;
+	return err;
+}
+
+struct pa_error *pa_isolated_item(struct pa_holder_walk *walk, uint64_t index)
+{
+	const struct pa_kernel *kernel = walk->kernel;
+
+	(void)index;
+	pa_array_for_each(isolated, &walk->census->isolated->list) {
+		const struct pa_reference ref = {
+			.holder = walk->holder,
+			.kind = PA_REF_GET,
+			.count = 1,
+			.pfn = isolated->pfn,
+			.slot = pa_pfn_to_page(kernel, isolated->pfn) +
+				kernel->page_format.lru,
+			.owner = isolated->task,
+			.index = isolated->head,
+		};
+
+		if (!pa_refer(walk, &ref))
+			break;
+	}
+	return NULL;
+}
+
+void pa_isolated_census_destroy(struct pa_isolated_census *isolated)
+{
+	if (!isolated)
+		return;
+	pa_array_deinit(&isolated->list);
+	free(isolated->nodes);
+	free(isolated);
+}
+
+const struct pa_isolated *
+pa_isolated_find(const struct pa_isolated_census *isolated, uint64_t pfn)
+{
+	const struct pa_isolated key = { .pfn = pfn };
+
+	return isolated->list.length ? bsearch(&key, isolated->list.items,
+					       isolated->list.length,
+					       sizeof(*isolated->list.items),
+					       compare_isolated) :
+				       NULL;
+}
