@@ -70,6 +70,17 @@ struct pa_error *pa_memory_read_string(struct pa_memory *memory, uint64_t va,
 			     PA_OFFSETOF(layout, type, member), \
 		     PA_M(layout, type, member)->size)
 
+/* An integer member that may be a bit field. */
+static inline uint64_t pa_load_member(const uint8_t *bytes,
+				      const struct pa_member *member)
+{
+	uint64_t word = pa_load_uint(bytes + member->offset, member->size);
+
+	return member->bit_size ?
+		       word >> member->bit_offset & PA_MASK(member->bit_size) :
+		       word;
+}
+
 /* Kernel virtual addresses are in the upper half. */
 static inline bool pa_is_kernel_address(uint64_t va)
 {

@@ -41,10 +41,7 @@ static inline uint64_t pa_slab_freelist(const struct pa_slab_format *f,
 static inline uint32_t pa_slab_nr_objects(const struct pa_slab_format *f,
 					  const uint8_t *page)
 {
-	return (uint32_t)(pa_load_uint(page + f->objects.offset,
-				       f->objects.size) >>
-				  f->objects.bit_offset &
-			  PA_MASK(f->objects.bit_size));
+	return (uint32_t)pa_load_member(page, &f->objects);
 }
 
 /* How a cache's free objects name the next one: get_freepointer(). */
