@@ -138,3 +138,17 @@ PyObject *pa_py_mm_ids(const struct pa_census *census)
 	}
 	return list;
 }
+
+PyObject *pa_py_page_tables(const struct pa_census *census)
+{
+	const struct pa_page_tables *tables = census->page_tables;
+
+	if (!tables)
+		return PyDict_New();
+	return Py_BuildValue("{s:i,s:[KKKKK],s:K}", "nr_swap_types",
+			     tables->format.nr_swap_types, "tables",
+			     ULL(tables->tables[0]), ULL(tables->tables[1]),
+			     ULL(tables->tables[2]), ULL(tables->tables[3]),
+			     ULL(tables->tables[4]), "deposited",
+			     ULL(tables->deposited));
+}

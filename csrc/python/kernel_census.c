@@ -170,6 +170,8 @@ PyObject *pa_py_census(struct pa_module_state *state,
 		      pa_py_set(dict, "holders", pa_py_holders(call.census)) &&
 		      pa_py_set(dict, "mms", pa_py_mms(call.census)) &&
 		      pa_py_set(dict, "mm_ids", pa_py_mm_ids(call.census)) &&
+		      pa_py_set(dict, "page_tables",
+				pa_py_page_tables(call.census)) &&
 		      pa_py_set(dict, "mappings", pa_py_mappings(call.census))))
 			Py_CLEAR(dict);
 	}

@@ -42,6 +42,7 @@ PyObject *pa_py_accounts(const struct pa_census *census);
 PyObject *pa_py_holders(const struct pa_census *census);
 PyObject *pa_py_mms(const struct pa_census *census);
 PyObject *pa_py_mm_ids(const struct pa_census *census);
+PyObject *pa_py_page_tables(const struct pa_census *census);
 PyObject *pa_py_mappings(const struct pa_census *census);
 PyObject *pa_py_waiters(struct pa_module_state *state,
 			const struct pa_kernel *kernel, unsigned int threads);
