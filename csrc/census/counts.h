@@ -38,6 +38,8 @@ enum pa_count {
 	/* + 1 */
 	PA_COUNT_LARGE,
 	PA_COUNT_NR_PAGES_MAPPED,
+	/* + 1, of one mm: census/mm_id.h. */
+	PA_COUNT_MM_ID,
 	PA_COUNT_PINCOUNT,
 	PA_COUNT_REFCOUNT,
 	PA_NR_COUNTS,

@@ -6,57 +6,18 @@
 #include "census/folio_count.h"
 
 #include "census/account.h"
-
-const char *const pa_folio_kind_names[PA_NR_FOLIO_KINDS] = {
-	[PA_FOLIO_UNKNOWN] = "unknown", [PA_FOLIO_ANON] = "anonymous",
-	[PA_FOLIO_KSM] = "KSM",		[PA_FOLIO_FILE] = "file",
-	[PA_FOLIO_SHMEM] = "shmem",	[PA_FOLIO_TRUNCATED] = "truncated file",
-	[PA_FOLIO_HUGETLB] = "hugetlb", [PA_FOLIO_DEVICE] = "device",
-};
+#include "census/folio_kind.h"
+#include "census/page_table.h"
 
 const char *const pa_count_names[PA_NR_COUNTS] = {
 	[PA_COUNT_MAPCOUNT] = "_mapcount",
 	[PA_COUNT_ENTIRE] = "entire mapcount",
 	[PA_COUNT_LARGE] = "_large_mapcount",
 	[PA_COUNT_NR_PAGES_MAPPED] = "_nr_pages_mapped",
+	[PA_COUNT_MM_ID] = "_mm_id_mapcount",
 	[PA_COUNT_PINCOUNT] = "pincount",
 	[PA_COUNT_REFCOUNT] = "_refcount",
 };
-
-/* PAGE_MAPPING_ANON, PAGE_MAPPING_MOVABLE; both together: KSM. */
-#define MAPPING_ANON 1
-#define MAPPING_MOVABLE 2
-#define MAPPING_FLAGS 3
-
-static enum pa_folio_kind folio_kind(const struct pa_page_format *f,
-				     const uint8_t *page, uint8_t class)
-{
-	uint64_t flags = pa_page_flags(f, page);
-	uint64_t mapping = pa_load_u64(page + f->mapping);
-	enum pa_page_type type = pa_page_type(f, pa_page_type_word(f, page));
-
-	if (class == PA_CLASS_HUGETLB)
-		return PA_FOLIO_HUGETLB;
-	if (class == PA_CLASS_DEVICE)
-		return PA_FOLIO_DEVICE;
-	/* Their words mean other things. */
-	if (type != PA_PAGE_UNTYPED || flags & f->flag.slab ||
-	    flags & f->flag.reserved)
-		return PA_FOLIO_UNKNOWN;
-	if ((mapping & MAPPING_FLAGS) == MAPPING_FLAGS)
-		return PA_FOLIO_KSM;
-	if (mapping & MAPPING_ANON)
-		return mapping > MAPPING_FLAGS ? PA_FOLIO_ANON :
-						 PA_FOLIO_UNKNOWN;
-	if (mapping & MAPPING_MOVABLE)
-		return PA_FOLIO_UNKNOWN;
-	if (pa_is_kernel_address(mapping))
-		return flags & f->flag.swapbacked ? PA_FOLIO_SHMEM :
-						    PA_FOLIO_FILE;
-	if (!mapping && flags & f->flag.lru)
-		return PA_FOLIO_TRUNCATED;
-	return PA_FOLIO_UNKNOWN;
-}
 
 static uint32_t column_u32(const uint32_t *column, uint64_t index)
 {
@@ -126,77 +87,6 @@ static struct pa_error *keep(struct pa_folio_counter *c,
 						      &pa_error_no_memory;
 }
 
-static const struct pa_pgmap *device_map(const struct pa_kernel *kernel,
-					 uint64_t pfn)
-{
-	const struct pa_pgmap_range *range =
-		pa_pgmap_range_at(&kernel->pgmaps, pfn);
-
-	return range && range->pfn <= pfn ?
-		       &kernel->pgmaps.maps.items[range->map] :
-		       NULL;
-}
-
-/* Drivers keep what they like of their own memory (PRIVATE, P2PDMA ...). */
-static bool has_known_users(const struct pa_pgmap *map)
-{
-	return map &&
-	       (map->type == PA_PGMAP_FS_DAX || map->type == PA_PGMAP_GENERIC);
-}
-
-/*
- * Whether all that may hold such a folio is known to us. A page of the page
- * cache that is on no LRU is in transit; one that only looks like it (its
- * mapping is set by perf_mmap_fault() and drivers) is somebody's.
- */
-static bool has_known_holders(const struct pa_folio_counter *c,
-			      const struct pa_discrepancy *d)
-{
-	const struct pa_page_format *f = &c->kernel->page_format;
-
-	/* Memory failure keeps a reference: checks/hwpoison.c. */
-	if (d->flags & f->flag.hwpoison)
-		return false;
-	switch (d->kind) {
-	case PA_FOLIO_ANON:
-	case PA_FOLIO_KSM:
-	case PA_FOLIO_HUGETLB:
-	case PA_FOLIO_TRUNCATED:
-		return true;
-	case PA_FOLIO_DEVICE:
-		return has_known_users(device_map(c->kernel, d->pfn));
-	case PA_FOLIO_FILE:
-	case PA_FOLIO_SHMEM:
-		return d->flags & f->flag.lru || d->refs >= PA_BIT(d->order);
-	default:
-		return false;
-	}
-}
-
-/*
- * The reference of PG_private (buffer heads, iomap, what a file system
- * attached); page_has_private() took PG_private_2 for the same one. Anonymous
- * folios keep their swap entry there, hugetlb folios marks.
- */
-static uint64_t own_refs(const struct pa_kernel *kernel,
-			 const struct pa_discrepancy *d)
-{
-	const struct pa_page_format *f = &kernel->page_format;
-	const struct pa_pgmap *map;
-
-	switch (d->kind) {
-	case PA_FOLIO_FILE:
-	case PA_FOLIO_SHMEM:
-	case PA_FOLIO_TRUNCATED:
-		return (d->flags & (f->flag.private_ | f->flag.private_2)) != 0;
-	case PA_FOLIO_DEVICE:
-		map = device_map(kernel, d->pfn);
-		return map ? pa_pgmap_idle_refcount(kernel->layout, map) : 0;
-	default:
-		return 0;
-	}
-}
-
 /* The refcount, once all that it is made of is in @d. */
 static void count_refs(struct pa_folio_counter *c, struct pa_discrepancy *d)
 {
@@ -207,7 +97,7 @@ static void count_refs(struct pa_folio_counter *c, struct pa_discrepancy *d)
 	int64_t stored = d->counts[PA_COUNT_REFCOUNT].stored;
 
 	d->counts[PA_COUNT_REFCOUNT].counted = counted;
-	if (!has_known_holders(c, d)) {
+	if (!pa_folio_holders_known(c->kernel, d)) {
 		c->counts.unjudged += stored != counted && !c->typed;
 		return;
 	}
@@ -261,14 +151,14 @@ static void begin(struct pa_folio_counter *c, struct pa_discrepancy *d,
 	*d = (struct pa_discrepancy){
 		.pfn = pfn,
 		.mapcount_pfn = PA_NO_PFN,
-		.kind = folio_kind(f, page, class),
+		.kind = pa_folio_kind(f, page, class),
 		.page_class = class,
 		.flags = pa_page_flags(f, page),
 		.mapping = pa_load_u64(page + f->mapping),
 	};
 	d->counts[PA_COUNT_REFCOUNT].stored =
 		(int32_t)pa_page_refcount(f, page);
-	d->own = own_refs(c->kernel, d);
+	d->own = pa_folio_own_refs(c->kernel, d);
 	c->typed = d->flags & (f->flag.slab | f->flag.reserved) ||
 		   pa_page_type(f, pa_page_type_word(f, page)) !=
 			   PA_PAGE_UNTYPED;
@@ -456,7 +346,15 @@ static void member(struct pa_folio_counter *c, uint64_t pfn,
 static void count_totals(struct pa_folio_counter *c)
 {
 	const struct pa_mapcount_format *m = &c->kernel->mapcount_format;
+	const struct pa_page_tables *tables = c->census->page_tables;
 	struct pa_discrepancy *d = &c->folio;
+	const struct pa_mm_id_folio *ids =
+		tables ? pa_mm_ids_find(c->kernel, &tables->mm_ids, d->pfn) :
+			 NULL;
+	int64_t stored, counted;
+
+	if (ids && pa_mm_id_differs(ids, &stored, &counted))
+		compare(d, PA_COUNT_MM_ID, stored, counted);
 
 	if (m->entire)
 		compare(d, PA_COUNT_ENTIRE, c->entire_stored,

@@ -160,3 +160,24 @@ struct pa_mm_id_folio *pa_mm_ids_find(const struct pa_kernel *kernel,
 			return &ids->list.items[i];
 	return NULL;
 }
+
+bool pa_mm_id_differs(const struct pa_mm_id_folio *folio, int64_t *stored_ret,
+		      int64_t *counted_ret)
+{
+	int64_t most = 0, all = folio->others;
+
+	if (folio->locked)
+		return false;
+	for (int i = 0; i < PA_NR_MM_IDS; i++) {
+		*stored_ret = folio->stored[i];
+		*counted_ret = folio->counted[i];
+		if (*stored_ret > *counted_ret)
+			return true;
+		most = *stored_ret > most ? *stored_ret : most;
+		all += *counted_ret;
+	}
+	/* folio_maybe_mapped_shared() is false: wp_can_reuse_anon_folio(). */
+	*stored_ret = most;
+	*counted_ret = all;
+	return !folio->shared && most != all;
+}

@@ -58,6 +58,14 @@ struct pa_mm_id_folio *pa_mm_ids_find(const struct pa_kernel *kernel,
 				      const struct pa_mm_ids *ids,
 				      uint64_t pfn);
 
+/*
+ * Whether a slot knows of more maps than its mm has, or all maps are said to be
+ * one mm's and are not: what the folio says of it, and what the page tables
+ * have. A folio whose lock was held is being changed.
+ */
+bool pa_mm_id_differs(const struct pa_mm_id_folio *folio, int64_t *stored_ret,
+		      int64_t *counted_ret);
+
 /* Enters @nr maps by the mm whose id is @id. Safe on any number of threads. */
 static inline void pa_mm_id_add(struct pa_mm_id_folio *folio, uint32_t id,
 				uint32_t nr)

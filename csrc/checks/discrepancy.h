@@ -7,9 +7,10 @@
 #include "checks/check.h"
 
 /* Bits of discrepancy->wrong that are mapcounts. */
-#define PA_WRONG_MAPCOUNTS                                 \
-	(1U << PA_COUNT_MAPCOUNT | 1U << PA_COUNT_ENTIRE | \
-	 1U << PA_COUNT_LARGE | 1U << PA_COUNT_NR_PAGES_MAPPED)
+#define PA_WRONG_MAPCOUNTS                                       \
+	(1U << PA_COUNT_MAPCOUNT | 1U << PA_COUNT_ENTIRE |       \
+	 1U << PA_COUNT_LARGE | 1U << PA_COUNT_NR_PAGES_MAPPED | \
+	 1U << PA_COUNT_MM_ID)
 #define PA_WRONG_PINCOUNT (1U << PA_COUNT_PINCOUNT)
 #define PA_WRONG_REFCOUNT (1U << PA_COUNT_REFCOUNT)
 
