@@ -279,12 +279,12 @@ def _main_page(argv: Sequence[str]) -> int:
     numbers = [_page_number(text) for text in texts]
     output = _Output(options.json)
 
-    from drgn_contrib.run import page
-    from drgn_contrib.text import page_text
+    from drgn_contrib.dossier import dossiers
+    from drgn_contrib.dossier_text import dossier_texts
 
     opened = _open(options, files)
-    pages = [page(opened, _pfn(opened.kernel, kind, number)) for kind, number in numbers]
-    output.write("\n".join(map(page_text, pages)), pages)
+    pages = dossiers(opened, [_pfn(opened.kernel, kind, number) for kind, number in numbers])
+    output.write(dossier_texts(pages, verbose=options.verbose), pages)
     return max(map(_answered, pages))
 
 

@@ -86,16 +86,6 @@ def log_lines(log: Sequence[report.LogRecord], pfn: int, pfn_end: int) -> "list[
     ]
 
 
-def page(opened: target.OpenedTarget, pfn: int) -> "dict[str, Any]":
-    """Everything known of one page.
-
-    :raises ValueError: There can be no such pfn.
-    """
-    about = opened.kernel.page(pfn)
-    lines = log_lines(read_log(opened.kernel), pfn, pfn + 1)
-    return {**about, "log": lines} if lines else about
-
-
 def tool() -> report.Tool:
     """What makes reports here."""
     return report.Tool(

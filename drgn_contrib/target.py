@@ -41,6 +41,9 @@ class OpenedTarget:
     kernel: Kernel
     #: None if it was opened without drgn.
     prog: Optional[drgn.Program]
+    #: Its files, and those of debug info that were given.
+    files: Tuple[str, ...] = ()
+    symbols: Tuple[str, ...] = ()
 
 
 def vmcoreinfo_value(vmcoreinfo: Optional[bytes], key: str) -> Optional[str]:
@@ -74,7 +77,9 @@ def open_target(
         raise TargetError(f"{paths[0]} is the running kernel, not a dump")
     layout = _find_layout(source, list(symbols), _ProgramFinder(paths))
     kernel = Kernel(source, layout, threads=threads)
-    return OpenedTarget(", ".join(paths), source, layout, kernel, None)
+    return OpenedTarget(
+        ", ".join(paths), source, layout, kernel, None, tuple(paths), tuple(symbols)
+    )
 
 
 def open_program(

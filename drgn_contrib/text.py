@@ -377,11 +377,6 @@ def _block_rows(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
             first = last = block
 
 
-def page_text(page: Mapping[str, Any]) -> str:
-    """Answer of "pageaudit page" for one page."""
-    return "\n".join(pairs(page, 0)) + "\n"
-
-
 def checks_text(checks: Sequence[Mapping[str, str]], *, full: bool) -> str:
     """Answer of "pageaudit checks": one line each, or all there is to say."""
     lines: "list[str]" = []

@@ -6,6 +6,7 @@
 
 #include "census/counts.h"
 #include "census/owner.h"
+#include "kernel/wait.h"
 #include "python/watch.h"
 
 #define ULL(x) ((unsigned long long)(x))
@@ -23,9 +24,13 @@ struct dossier_call {
 	struct pa_job *job;
 	PA_ARRAY(struct asked) asked;
 	struct pa_census *census;
+	struct pa_memory *memory;
 	struct pa_watch watch;
 	struct pa_references found;
 	struct pa_owners owners;
+	struct pa_waiters waiters;
+	/* Why those are not known; owned, NULL if they are. */
+	struct pa_error *no_waiters;
 };
 
 /* The folio that a page is of; itself where it is of none that makes sense. */
@@ -122,6 +127,21 @@ static struct pa_error *find_folios(struct dossier_call *call)
 	return err;
 }
 
+/* Who waits for a page; a kernel may lack what tells. */
+static struct pa_error *find_waiters(struct dossier_call *call)
+{
+	struct pa_error *err = pa_kernel_memory(call->kernel, &call->memory);
+
+	if (!err)
+		err = pa_waiters_init(call->kernel, call->memory,
+				      &call->waiters);
+	if (pa_error_is_target(err) || (err && err->code == PA_ERROR_MISSING)) {
+		call->no_waiters = err;
+		return NULL;
+	}
+	return err;
+}
+
 static struct pa_error *dossier_run(void *arg)
 {
 	struct dossier_call *call = arg;
@@ -135,12 +155,16 @@ static struct pa_error *dossier_run(void *arg)
 	if (!err)
 		err = pa_holders_find(call->census, call->job, &call->watch,
 				      &call->found);
-	return err ? err :
-		     pa_owners_find(call->census, &call->found, &call->owners);
+	if (!err)
+		err = pa_owners_find(call->census, &call->found, &call->owners);
+	return err ? err : find_waiters(call);
 }
 
 static void call_deinit(struct dossier_call *call)
 {
+	pa_error_destroy(call->no_waiters);
+	pa_waiters_deinit(&call->waiters);
+	pa_memory_destroy(call->memory);
 	pa_owners_deinit(&call->owners);
 	pa_references_deinit(&call->found);
 	pa_array_deinit(&call->watch.ranges);
@@ -331,6 +355,35 @@ static PyObject *references_list(const struct pa_references *found)
 	return list;
 }
 
+/* Waiters for pages that were asked about; for others nobody asked. */
+static PyObject *waiters_list(const struct dossier_call *call)
+{
+	PyObject *list = PyList_New(0);
+
+	for (size_t i = 0; list && i < call->waiters.list.length; i++) {
+		const struct pa_waiter *waiter = &call->waiters.list.items[i];
+		char comm[16] = "";
+		uint32_t pid = 0;
+
+		if (waiter->pfn == PA_NO_PFN ||
+		    !pa_watch_has(&call->watch, waiter->pfn, 1))
+			continue;
+		if (waiter->task)
+			pa_task_name(call->kernel, call->memory, waiter->task,
+				     &pid, comm);
+		if (!pa_py_append(
+			    list,
+			    Py_BuildValue("{s:K,s:s,s:N,s:I,s:N,s:N}", "pfn",
+					  ULL(waiter->pfn), "waits_for",
+					  pa_wait_kind_names[waiter->kind],
+					  "task", pa_py_hex(waiter->task),
+					  "pid", pid, "comm", name(comm),
+					  "entry", pa_py_hex(waiter->entry))))
+			Py_CLEAR(list);
+	}
+	return list;
+}
+
 static PyObject *call_dict(const struct dossier_call *call)
 {
 	PyObject *dict = PyDict_New();
@@ -342,7 +395,12 @@ static PyObject *call_dict(const struct dossier_call *call)
 	ok = ok && pa_py_set(dict, "pages", Py_NewRef(pages)) &&
 	     pa_py_set(dict, "references", references_list(&call->found)) &&
 	     pa_py_set(dict, "owners", owners_dict(&call->owners)) &&
-	     pa_py_set(dict, "holders", holders_list(call->census));
+	     pa_py_set(dict, "holders", holders_list(call->census)) &&
+	     pa_py_set(dict, "waiters", waiters_list(call)) &&
+	     pa_py_set(dict, "waiters_unknown",
+		       call->no_waiters ?
+			       PyUnicode_FromString(call->no_waiters->message) :
+			       Py_NewRef(Py_None));
 	Py_XDECREF(pages);
 	if (!ok)
 		Py_CLEAR(dict);

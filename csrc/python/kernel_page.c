@@ -2,6 +2,7 @@
 /* Kernel.page(): what is known of one page. */
 #include "python/kernel_type.h"
 
+#include "base/cleanup.h"
 #include "kernel/memmap.h"
 #include "kernel/page_owner.h"
 #include "kernel/stackdepot.h"
@@ -172,11 +173,19 @@ static bool set_folio(PyObject *dict, const struct pa_kernel *kernel,
 		return pa_py_set(dict, "folio", Py_NewRef(Py_None));
 	}
 	uint32_t order = pa_folio_order(f, head);
-	PyObject *folio = Py_BuildValue(
-		"{s:K,s:N,s:I,s:i,s:O}", "head_pfn", ULL(head_pfn), "head",
-		pa_py_hex(pa_pfn_to_page(kernel, head_pfn)), "order", order,
-		"refcount", (int32_t)pa_page_refcount(f, head), "hugetlb",
-		pa_folio_is_hugetlb(f, head) ? Py_True : Py_False);
+	uint64_t flags = pa_page_flags(f, head);
+	pa_auto_free char *names = pa_page_flags_string(f, flags);
+	PyObject *folio =
+		names ? Py_BuildValue(
+				"{s:K,s:N,s:I,s:N,s:s,s:i,s:O}", "head_pfn",
+				ULL(head_pfn), "head",
+				pa_py_hex(pa_pfn_to_page(kernel, head_pfn)),
+				"order", order, "flags", pa_py_hex(flags),
+				"flag_names", names, "refcount",
+				(int32_t)pa_page_refcount(f, head), "hugetlb",
+				pa_folio_is_hugetlb(f, head) ? Py_True :
+							       Py_False) :
+			PyErr_NoMemory();
 
 	if (folio && !(set_counters(folio, kernel, memmap, head_pfn, order) &&
 		       set_head(folio, kernel, memmap, head_pfn, order)))
