@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The search for words that name pages: in dumps with such words planted, and beside drgn's."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections import Counter
+from typing import Any, Iterator, Optional
+
+import drgn
+import pytest
+from drgn.helpers.linux import mm, percpu, pid, slab
+from planting import PAGE_SIZE, OpenSite, Site
+
+THREAD_SIZE = 16384
+
+
+@pytest.fixture
+def light(kernel: str, open_site: OpenSite) -> Iterator[Site]:
+    """A small dump of each kernel in turn."""
+    site = open_site(kernel, "light")
+    with site.planted():
+        yield site
+
+
+class Search:
+    """What names some pages, in the dump as it is now."""
+
+    def __init__(self, site: Site, pfns: "list[int]", **options: Any) -> None:
+        self.result = site.kernel().search(pfns, max_hits=255, **options)
+        self.hits = {hit["phys"]: hit for hit in self.result["hits"]}
+
+    def dropped(self, why: str) -> int:
+        return int(self.result["dropped"][why])
+
+
+def lru_pages(site: Site) -> "list[int]":
+    """Pages of user data, order 0."""
+    census = site.kernel().census()
+    lru = census["class_names"]["lru"]
+    size = site.section_pages
+    return [
+        nr * size + i
+        for nr, classes in census["classes"].items()
+        for i, each in enumerate(classes)
+        if each & 63 == lru and (i + 1 == size or classes[i + 1] & 63 == lru)
+    ]
+
+
+@pytest.fixture
+def needle(light: Site) -> int:
+    """A page of user data that no word in kernel memory names but its holders'."""
+    return random.Random(6).choice(lru_pages(light))
+
+
+class Planting:
+    """Words written into a dump."""
+
+    def __init__(self, site: Site, word: int) -> None:
+        self.site, self.word = site, word
+
+    def at(self, address: int) -> int:
+        """At a kernel address."""
+        return self.at_phys(self.site.phys(address))
+
+    def at_phys(self, phys: int) -> int:
+        assert phys % 8 == 0
+        self.site.core.write(phys, struct.pack("<Q", self.word))
+        return phys
+
+
+def struct_page(site: Site, pfn: int) -> int:
+    return int(site.page(pfn))
+
+
+def vmcoreinfo(site: Site) -> bytes:
+    return bytes(site.prog["vmcoreinfo_data"].string_())
+
+
+def symbols_in_dump(site: Site) -> bool:
+    """Whether VMCOREINFO says where kallsyms is: since v6.0."""
+    return b"SYMBOL(kallsyms_names)" in vmcoreinfo(site)
+
+
+def sleeping_task(site: Site) -> drgn.Object:
+    """The first process, which sleeps."""
+    return pid.find_task(site.prog, 1)
+
+
+def free_object(site: Site, names: "tuple[str, ...]") -> "tuple[str, int]":
+    """A free object beside allocated ones, and the cache's name."""
+    for name in names:
+        cache = slab.find_slab_cache(site.prog, name)
+        if cache is None:
+            continue
+        size = int(cache.size)
+        for each in slab.slab_cache_for_each_allocated_object(cache, "char"):
+            other = int(each) + size
+            info = slab.slab_object_info(site.prog, other)
+            if info is not None and not info.allocated and info.address == other:
+                return name, other
+    raise AssertionError("no free object")
+
+
+def table_page(site: Site, root: int) -> int:
+    """Physical address of a table of the lowest level, some levels below a root table."""
+    levels = 5 if b"(pgtable_l5_enabled)=1" in vmcoreinfo(site) else 4
+
+    def descend(table: int, level: int) -> Optional[int]:
+        if level == 0:
+            return table
+        words = struct.unpack("<512Q", site.prog.read(table, PAGE_SIZE, physical=True))
+        for entry in words:
+            if entry & 1 and (not entry & 0x80 or level == levels - 1):
+                found = descend(entry & 0x000FFFFFFFFFF000, level - 1)
+                if found is not None:
+                    return found
+        return None
+
+    table = descend(site.phys(root), levels - 1)
+    assert table is not None
+    return table
+
+
+def test_live_words(light: Site, needle: int) -> None:
+    """In an object, on a stack, in static and per-cpu data: found, and said where."""
+    prog = light.prog
+    before = Search(light, [needle])
+    plant = Planting(light, struct_page(light, needle))
+    task = sleeping_task(light)
+    trace = prog.stack_trace(task)
+    frame = [each for each in trace if not each.is_inline][2]
+    comm = int(task.comm.address_of_())
+    slot = plant.at(comm)
+    on_stack = plant.at(frame.sp)
+    static = plant.at(int(prog["console_printk"].address_of_()))
+    counter = percpu.per_cpu(prog["process_counts"], 1)
+    per_cpu = plant.at(int(counter.address_of_()))
+    search = Search(light, [needle])
+    assert set(search.hits) - set(before.hits) == {slot, on_stack, static, per_cpu}
+    for name in ("free_object", "dead_stack", "known"):
+        assert search.dropped(name) == before.dropped(name)
+    for phys in (slot, on_stack, static, per_cpu):
+        assert search.hits[phys]["word"] == struct_page(light, needle)
+        assert search.hits[phys]["encoding"] == "struct page"
+
+    place = search.hits[slot]["place"]
+    assert (place["kind"], place["cache"], place["start"]) == ("slab", "task_struct", int(task))
+    assert place["address"] == comm
+
+    place = search.hits[on_stack]["place"]
+    assert (place["kind"], place["pid"], place["task"]) == ("stack", 1, int(task))
+    assert place["address"] == frame.sp
+    assert place["frame"] == frame.pc
+    named = symbols_in_dump(light)
+    function = prog.symbol(frame.pc).name
+    assert f", in {function}+" in place["text"] or not named
+
+    place = search.hits[static]["place"]
+    assert place["kind"] == "kernel image"
+    assert place["address"] == int(prog["console_printk"].address_of_())
+    assert place["text"].startswith("console_printk at ") or not named
+
+    place = search.hits[per_cpu]["place"]
+    assert (place["kind"], place["cpu"]) == ("per-cpu", 1)
+    assert place["text"].startswith("process_counts of CPU 1 at ") or not named
+
+    # A slot that a holder has told of is nobody else's.
+    known = Search(light, [needle], known=[comm])
+    assert set(known.hits) == set(search.hits) - {slot}
+    assert known.dropped("known") == 1
+
+
+def test_dead_words(light: Site, needle: int) -> None:
+    """The same word where nobody uses it, or where the kernel's things are not: not found."""
+    prog = light.prog
+    before = Search(light, [needle])
+    plant = Planting(light, struct_page(light, needle))
+    task = sleeping_task(light)
+    _, dead = free_object(light, ("filp", "dentry", "kmalloc-128", "vm_area_struct"))
+    plant.at((dead + 7) // 8 * 8)
+    plant.at(int(task.thread.sp) - 64)
+    user = next(pfn for pfn in lru_pages(light) if pfn != needle)
+    plant.at_phys(user * PAGE_SIZE + 512)
+    block = next(light.free_blocks(light.zones()[-1]))
+    plant.at_phys((block.pfn + 1) * PAGE_SIZE + 64)
+    plant.at(int(light.page(block.pfn + 1).private.address_of_()))
+    plant.at(prog.symbol("vfs_read").address // 8 * 8 + 8)
+    plant.at_phys(table_page(light, int(task.mm.pgd)) + 8 * 300)
+    kernel_root = prog.symbol("init_top_pgt").address + 8 * 256
+    entries = drgn.Object(prog, "unsigned long [256]", address=kernel_root)
+    table = next(int(e) for e in entries if int(e) & 1) & 0x000FFFFFFFFFF000
+    plant.at_phys(table + 8 * 200)
+    search = Search(light, [needle])
+    assert set(search.hits) == set(before.hits)
+    assert search.dropped("free_object") == before.dropped("free_object") + 1
+    assert search.dropped("dead_stack") == before.dropped("dead_stack") + 1
+    assert search.dropped("known") == 0
+
+
+ENCODINGS = {
+    "struct page": lambda page, direct, pfn: page,
+    "struct page, tagged": lambda page, direct, pfn: page | 2,
+    "inside of struct page": lambda page, direct, pfn: page + 8,
+    "direct map address": lambda page, direct, pfn: direct + 0x123,
+    "physical address": lambda page, direct, pfn: pfn * PAGE_SIZE,
+    "pfn": lambda page, direct, pfn: pfn,
+    "pfn in half a word": lambda page, direct, pfn: pfn << 32 | 5,
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_encodings(light: Site, needle: int, encoding: str) -> None:
+    """A page is known by each of its names."""
+    direct = int(mm.pfn_to_virt(light.prog, needle))
+    word = ENCODINGS[encoding](struct_page(light, needle), direct, needle)
+    address = int(light.prog["console_printk"].address_of_())
+    phys = Planting(light, word).at(address)
+    hits = Search(light, [needle], encodings=[encoding]).hits
+    hit = hits[phys + 4 if encoding == "pfn in half a word" else phys]
+    assert hit["encoding"] == encoding
+
+
+class Oracle:
+    """What of memory is the kernel's own and in use, by drgn."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.prog = site, site.prog
+        prog = site.prog
+        self.text = range(
+            site.phys(prog.symbol("_text").address), site.phys(prog.symbol("_etext").address)
+        )
+        self.memmap = {
+            site.phys(struct_page(site, pfn)) // PAGE_SIZE
+            for start, end in site.ranges("online")
+            for pfn in range(start, end, 64)
+        }
+        self.stacks: "dict[int, tuple[int, int]]" = {}
+        for task in pid.for_each_task(prog):
+            self.add_stack(int(task.stack), int(task.thread.sp), bool(task.on_cpu))
+        for cpu in range(2):
+            for area in percpu.per_cpu(prog["cached_stacks"], cpu):
+                if area:
+                    self.add_stack(int(area.addr), int(area.addr) + THREAD_SIZE, False)
+
+    def add_stack(self, base: int, live: int, running: bool) -> None:
+        for address in range(base, base + THREAD_SIZE, PAGE_SIZE) if base else ():
+            self.stacks[self.site.phys(address) // PAGE_SIZE] = (address, 0 if running else live)
+
+    def why_not(self, phys: int) -> Optional[str]:
+        """Why a word does not count, or None if it does."""
+        pfn = phys // PAGE_SIZE
+        if phys in self.text:
+            return "text"
+        if pfn in self.memmap:
+            return "memmap"
+        if pfn in self.stacks:
+            address, live = self.stacks[pfn]
+            if address + phys % PAGE_SIZE < live:
+                return "dead_stack"
+        head = mm.compound_head(self.site.page(pfn))
+        if mm.PageSlab(head) or mm.PageReserved(head):
+            info = slab.slab_object_info(self.prog, int(mm.phys_to_virt(self.prog, phys)))
+            return "free_object" if info is not None and not info.allocated else None
+        if mm.PageLRU(head) or head.mapping:
+            return "user"
+        return "free" if not head._refcount.counter else None
+
+
+def test_beside_drgn(light: Site) -> None:
+    """All hits of drgn's search through all memory, each told or left out for a reason."""
+    prog = light.prog
+    chooser = random.Random(1)
+    census = light.kernel().census()
+    kinds = {census["class_names"][name] for name in ("lru", "used", "used-head", "frozen-head")}
+    pages = [
+        nr * light.section_pages + i
+        for nr, classes in census["classes"].items()
+        for i, each in enumerate(classes)
+        if each & 63 in kinds
+    ]
+    pfns = chooser.sample(pages, 60)
+    values = []
+    for pfn in pfns:
+        page, direct = struct_page(light, pfn), int(mm.pfn_to_virt(prog, pfn))
+        values += [(page, page + 63), (direct, direct + PAGE_SIZE - 1)]
+        values.append((pfn * PAGE_SIZE, pfn * PAGE_SIZE))
+    base = int(mm.phys_to_virt(prog, 0))
+    theirs = {address - base for address, _ in prog.search_memory_word(*values)}
+    search = Search(light, pfns)
+    assert set(search.hits) <= theirs
+    assert not [hit for hit in search.result["hits"] if hit["place"]["dead"]]
+    oracle = Oracle(light)
+    why = {phys: oracle.why_not(phys) for phys in theirs - set(search.hits)}
+    assert [hex(phys) for phys, reason in why.items() if reason is None] == []
+    assert [hex(phys) for phys in search.hits if oracle.why_not(phys) is not None] == []
+    counts = Counter(why.values())
+    assert counts["dead_stack"] == search.dropped("dead_stack")
+    assert counts["free_object"] == search.dropped("free_object")
+    assert search.hits
