@@ -155,7 +155,12 @@ static struct pa_error *look_at(struct finding *f, uint64_t task,
 		is_mm(f, PA_GET(layout, bytes, mmu_gather, mm), &good);
 
 	while (!err && good) {
-		batch.nr = batch.unsure ? header.max : header.nr;
+		/*
+		 * Where freeing stops for a breath the rest has moved up, but
+		 * a batch of none is done with: frames that were left have
+		 * nothing else.
+		 */
+		batch.nr = header.nr && batch.unsure ? header.max : header.nr;
 		found[nr++] = batch;
 		if (!header.next)
 			break;
