@@ -4,6 +4,7 @@
 
 #include "census/counts.h"
 #include "census/holder.h"
+#include "census/isolated.h"
 #include "checks/coverage.h"
 #include "checks/discrepancy.h"
 #include "checks/families.h"
@@ -133,6 +134,26 @@ static void check_lru(struct pa_check_context *c, const struct pa_node *node,
 		       n->unevictable);
 }
 
+/*
+ * Isolated folios: at least those on private lists, at most all that are off
+ * the LRU and in no batch, which a task may be about to put back.
+ */
+static void check_isolated(struct pa_check_context *c,
+			   const struct pa_node *node, const char *name,
+			   enum pa_enumerator_id id, uint64_t listed,
+			   uint64_t others)
+{
+	int64_t stored;
+
+	if (!node_counter(c->kernel->layout, node, id, &stored))
+		return;
+	if (stored < (int64_t)listed)
+		report(c, name, "node", node->id, stored, (int64_t)listed);
+	else if (stored > (int64_t)(listed + others))
+		report(c, name, "node", node->id, stored,
+		       (int64_t)(listed + others));
+}
+
 static void check_node(struct pa_check_context *c, const struct pa_node *node,
 		       const struct pa_node_count *n)
 {
@@ -194,6 +215,7 @@ struct pa_error *pa_check_counter_drift(struct pa_check_context *c,
 {
 	const struct pa_zones *zones = &c->kernel->zones;
 	const struct pa_census *census = c->census;
+	const struct pa_isolated_count *isolated;
 
 	pa_discrepancy_coverage(c, result);
 	result->examined = 0;
@@ -211,6 +233,13 @@ struct pa_error *pa_check_counter_drift(struct pa_check_context *c,
 			continue;
 		}
 		check_node(c, node, &census->counts->nodes[i]);
+		isolated = &census->isolated->nodes[i];
+		check_isolated(c, node, "NR_ISOLATED_ANON",
+			       PA_ENUM_NR_ISOLATED_ANON, isolated->anon,
+			       isolated->other_anon);
+		check_isolated(c, node, "NR_ISOLATED_FILE",
+			       PA_ENUM_NR_ISOLATED_FILE, isolated->file,
+			       isolated->other_file);
 		result->examined++;
 	}
 	check_pins(c);
