@@ -90,8 +90,8 @@ def _configure(tree: Path, built: Built) -> None:
 def build(key: str, root: Path) -> None:
     """Build a kernel and lay it out at root, completely or not at all."""
     built = BUILT[key]
-    for command, package in _TOOLS.items():
-        tool(command, package)
+    for command, needed in _TOOLS.items():
+        tool(command, needed)
     if not Path("/usr/include/libelf.h").exists():
         raise LabError("libelf.h is missing: apt-get install libelf-dev")
     package = _source(built.version)

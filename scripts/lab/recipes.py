@@ -376,7 +376,12 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "owner",
             "small memory, where it is recorded who allocated each page",
-            lambda kernel: _small_memory(kernel) + ["guest churn 16 2", "owners", "still"],
+            lambda kernel: [
+                # Which the kernel does not do by itself in so small a machine.
+                "echo madvise >$THP/enabled",
+                *_small_memory(kernel),
+                *("guest churn 16 2", "owners", "still"),
+            ],
             hardware=Hardware(memory_mib=256),
             cmdline="page_owner=on",
             applies=lambda kernel: kernel.has_config("PAGE_OWNER"),

@@ -20,7 +20,10 @@ SHIPPED: dict[str, tuple[str, str]] = {
 }
 
 # What of the guest's own words goes with a dump; the rest can be had by making it again.
-TRUTH = ("proc/zoneinfo", "proc/buddyinfo", "proc/iomem", "proc/meminfo", "proc/vmstat")
+TRUTH = (
+    *("proc/zoneinfo", "proc/buddyinfo", "proc/iomem", "proc/meminfo", "proc/vmstat"),
+    "run/owners",
+)
 META = (
     "kernel",
     "release",
@@ -49,7 +52,9 @@ def ship(name: str) -> list[Path]:
     meta = dump.meta
     about = {key: meta[key] for key in META}
     about["made_by"] = f"scripts/lab ship {name}"
-    about["truth"] = {file: dump.truth(file).decode() for file in TRUTH}
+    about["truth"] = {
+        file: dump.truth(file).decode() for file in TRUTH if dump.has_truth(file)
+    }
     recipe = VMCORES / f"{name}.json"
     recipe.write_text(json.dumps(about, indent=1) + "\n")
     say(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB")

@@ -39,6 +39,7 @@ MIXES: dict[str, tuple[str, ...]] = {
     "blocks": ("thp", "compact", "blocks", "hugetlb"),
     "reclaim": ("cache", "reclaim", "cgroups"),
     "thp": ("thp", "compact", "poison"),
+    "counts": ("thp", "tasks", "cache", "reclaim", "compact", "lent", "blocks"),
 }
 HARDWARE = Hardware(memory_mib=896)
 GUEST_CMDLINE = "movablecore=384M"

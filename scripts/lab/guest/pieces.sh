@@ -342,7 +342,7 @@ rest() {
 owners() {
 	# Each read gives one record, and fails where there is no room for all of it.
 	dd if=/sys/kernel/debug/page_owner bs=4096 2>/dev/null |
-		awk 'BEGIN { RS = "" } n++ % 40 == 0 { print; print "" }' >/run/owners
+		awk 'BEGIN { RS = "" } n++ % 150 == 0 { print; print "" }' >/run/owners
 	[ -s /run/owners ]
 }
 

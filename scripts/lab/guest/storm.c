@@ -4,6 +4,7 @@
  * end; what fails for want of memory is passed over.
  */
 #define _GNU_SOURCE
+#include "storm.h"
 #include "guest.h"
 
 #include <fcntl.h>
@@ -27,13 +28,12 @@
 #define MADV_SOFT_OFFLINE 101
 #endif
 
-static size_t below(size_t n)
+size_t below(size_t n)
 {
 	return n ? (size_t)random() % n : 0;
 }
 
-/* A page-aligned range within size bytes. */
-static char *some(char *p, size_t size, size_t *len)
+char *some(char *p, size_t size, size_t *len)
 {
 	size_t pages = size / PAGE_SIZE, first = below(pages);
 
@@ -43,8 +43,7 @@ static char *some(char *p, size_t size, size_t *len)
 	return p + first * PAGE_SIZE;
 }
 
-/* Write to a range, as far as it is mapped and may be written to. */
-static void write_some(char *p, size_t size)
+void write_some(char *p, size_t size)
 {
 	static int zero = -1;
 	size_t len, i;
@@ -72,8 +71,7 @@ static void advise_some(char *p, size_t size)
 	madvise(at, len, hints[below(sizeof(hints) / sizeof(hints[0]))]);
 }
 
-/* One of everything that may be done to a mapping. */
-static void disturb(char *p, size_t size)
+void disturb(char *p, size_t size)
 {
 	size_t len;
 	char *at = some(p, size, &len);
@@ -333,6 +331,14 @@ static int run_storm(int argc, char **argv)
 			storm_poison(size, n);
 		else if (!strcmp(kind, "pressure"))
 			storm_pressure(size, n / 8);
+		else if (!strcmp(kind, "uring"))
+			storm_uring(size, n);
+		else if (!strcmp(kind, "direct"))
+			storm_direct(dir, size, n);
+		else if (!strcmp(kind, "sockets"))
+			storm_sockets(dir, size, n);
+		else if (!strcmp(kind, "huge_shared"))
+			storm_huge_shared(dir, n / 10);
 		else
 			return 64;
 	} while (!rounds);

@@ -159,6 +159,37 @@ storm_hugetlb() {
 	forever guest storm hugetlb 6
 }
 
+storm_lent() {
+	loopback && hugetlbfs || return 1
+	put 24 /proc/sys/vm/nr_hugepages
+	grep -q " /mnt/disk " /proc/mounts || {
+		mke2fs -b 4096 /dev/nvme0n1 65536 >/dev/null 2>&1
+		mkdir -p /mnt/disk
+		mount -t ext4 /dev/nvme0n1 /mnt/disk || return 1
+	}
+	forever guest storm uring 8
+	forever guest storm direct 8 0 /mnt/disk
+	forever guest storm direct 4 60 /mnt/disk
+	forever guest storm sockets 8 0 /mnt/disk
+	forever guest storm sockets 4 100 /tmp
+	forever guest storm pipes 8
+	forever guest storm huge_shared 1 0 /mnt/huge
+}
+
+# Tasks in great number, each with some of its parent's memory.
+storm_tasks() {
+	forever guest storm forks 16
+	forever guest storm forks 4 100
+	forever guest crowd 20 256 1
+	forever processes
+	forever end_crowds
+}
+
+end_crowds() {
+	killall -q crowd
+	some_sleep 1000
+}
+
 storm_blocks() {
 	forever block_cycle
 }
