@@ -92,6 +92,14 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.prepare = pa_aio_prepare,
 		.item = pa_aio_item,
 	},
+	[PA_HOLDER_SKB] = {
+		.name = "socket buffer",
+		.owner = "sk_buff",
+		.index = "fragment",
+		.prepare = pa_skb_prepare,
+		.item = pa_skb_item,
+		.destroy = pa_skb_destroy,
+	},
 };
 
 /* Of one holder's stale slots; a broken one has no end of them. */

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Pages that socket buffers hold: their fragments, and the head where that is
+ * one. Socket buffers are on queues without number, so that they are taken from
+ * their slab caches.
+ *
+ * Clones share the head and all behind it (struct skb_shared_info), which the
+ * last one of them gives back: skb_release_data().
+ */
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "census/holders.h"
+#include "census/slabs.h"
+#include "kernel/page_pool.h"
+#include "kernel/skb.h"
+
+/* Heads of an item of work. */
+#define ITEM_HEADS 256
+/* NAPI_SKB_CACHE_SIZE is 64 or 128. */
+#define MAX_NAPI_CACHE 1024
+
+struct skbs {
+	/* One socket buffer of each head. */
+	PA_ARRAY(struct pa_skb) list;
+};
+
+/* Finding them. */
+struct finding {
+	struct pa_holder_walk *walk;
+	struct skbs *skbs;
+	/* Shared infos met; free socket buffers that are not the slab's. */
+	struct pa_map seen, free;
+	/* Objects are struct sk_buff_fclones. */
+	bool pairs;
+	struct pa_error *err;
+};
+
+/*
+ * Free socket buffers that a CPU keeps for itself: napi_skb_cache_put(), and
+ * those allocated in bulk.
+ */
+static struct pa_error *find_free(struct finding *finding)
+{
+	struct pa_holder_walk *walk = finding->walk;
+	const struct pa_layout *layout = walk->layout;
+	const struct pa_member *array =
+		PA_M(layout, napi_alloc_cache, skb_cache);
+
+	if (!PA_HAS_SYM(layout, napi_alloc_cache) || !array->known ||
+	    array->length > MAX_NAPI_CACHE)
+		return NULL;
+	for (size_t i = 0; i < walk->kernel->cpus.list.length; i++) {
+		uint64_t slots[MAX_NAPI_CACHE];
+		uint64_t cache = PA_SYM(layout, napi_alloc_cache) +
+				 walk->kernel->cpus.list.items[i].offset;
+		uint32_t nr;
+		struct pa_error *err = pa_memory_read_u32(
+			walk->memory,
+			cache + PA_OFFSETOF(layout, napi_alloc_cache,
+					    skb_count),
+			&nr);
+
+		if (!err && nr > array->length)
+			nr = array->length;
+		if (!err && nr)
+			err = pa_memory_read(walk->memory,
+					     cache + array->offset,
+					     (uint64_t)nr * 8, slots);
+		if (err) {
+			err = pa_holder_unread(walk, err);
+			if (err)
+				return err;
+			continue;
+		}
+		for (uint32_t j = 0; j < nr; j++)
+			if (!pa_map_set(&finding->free, slots[j], 0))
+				return &pa_error_no_memory;
+	}
+	return NULL;
+}
+
+/*
+ * Whether @skb's head is allocated. One of a pair of clones may be free
+ * already; what its head pointed to may be anything's since then.
+ */
+static struct pa_error *has_head(struct pa_holder_walk *walk,
+				 const struct pa_skb *skb, bool *ret)
+{
+	struct pa_slab_place place;
+	struct pa_error *err =
+		pa_slabs_place(walk->census, walk->memory, skb->head, &place);
+
+	*ret = !err && (!place.slab ||
+			(place.allocated && !place.offset && !skb->head_frag));
+	return err;
+}
+
+static struct pa_error *add_skb(struct finding *finding, uint64_t address,
+				uint64_t fclone)
+{
+	struct pa_holder_walk *walk = finding->walk;
+	struct pa_skb_shared shared;
+	struct pa_skb skb;
+	bool whole;
+	struct pa_error *err =
+		pa_skb_read(walk->memory, walk->layout, address, &skb);
+
+	if (!err &&
+	    (skb.fclone != fclone || pa_map_has(&finding->seen, skb.shared)))
+		return NULL;
+	if (!err)
+		err = has_head(walk, &skb, &whole);
+	if (!err && !whole)
+		return NULL;
+	if (!err)
+		err = pa_skb_shared_read(walk->memory, walk->layout, skb.shared,
+					 &shared);
+	/* Just allocated, or free already: it holds nothing yet, or no more. */
+	if (err && err->code == PA_ERROR_CORRUPT) {
+		pa_error_destroy(err);
+		return NULL;
+	}
+	if (err)
+		return err;
+	return pa_map_set(&finding->seen, skb.shared, 0) &&
+			       pa_array_append(&finding->skbs->list, skb) ?
+		       NULL :
+		       &pa_error_no_memory;
+}
+
+static bool visit_object(void *arg, uint64_t object)
+{
+	struct finding *finding = arg;
+	const struct pa_layout *layout = finding->walk->layout;
+	struct pa_error *err = NULL;
+
+	if (pa_map_has(&finding->free, object))
+		return true;
+	if (!finding->pairs) {
+		err = add_skb(finding, object,
+			      (uint64_t)PA_ENUM(layout,
+						SKB_FCLONE_UNAVAILABLE));
+	} else {
+		/* Either may be free; that one's data may be the other's. */
+		uint32_t refs;
+
+		err = pa_memory_read_u32(finding->walk->memory,
+					 object + PA_OFFSETOF(layout,
+							      sk_buff_fclones,
+							      fclone_ref),
+					 &refs);
+		/* The cache may be merged with one of other things. */
+		if (!err && (refs == 1 || refs == 2))
+			err = add_skb(finding, object,
+				      (uint64_t)PA_ENUM(layout,
+							SKB_FCLONE_ORIG));
+		if (!err && (refs == 1 || refs == 2))
+			err = add_skb(
+				finding,
+				object + PA_OFFSETOF(layout, sk_buff_fclones,
+						     skb2),
+				(uint64_t)PA_ENUM(layout, SKB_FCLONE_CLONE));
+	}
+	finding->err = pa_holder_unread(finding->walk, err);
+	return !finding->err;
+}
+
+static struct pa_error *find_in_cache(struct finding *finding, uint64_t pointer)
+{
+	struct pa_holder_walk *walk = finding->walk;
+	const struct pa_slabs *slabs = walk->census->slabs;
+	const struct pa_slab_cache *cache;
+	uint64_t address;
+	struct pa_error *err =
+		pa_memory_read_u64(walk->memory, pointer, &address);
+
+	if (err)
+		return err;
+	cache = pa_slabs_cache(slabs, address);
+	for (size_t i = 0; cache && i < cache->nr; i++) {
+		uint32_t index = slabs->by_cache.items[cache->first + i];
+
+		err = pa_job_check(walk->job);
+		if (!err)
+			err = pa_slab_visit(walk->census, walk->memory,
+					    &slabs->list.items[index],
+					    visit_object, finding);
+		if (!err)
+			err = finding->err;
+		err = pa_holder_unread(walk, err);
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+/* Where the kernel names its two caches; 0 if it doesn't. */
+static uint64_t cache_pointer(const struct pa_layout *layout, bool pairs)
+{
+	if (PA_HAS_SYM(layout, net_hotdata) &&
+	    PA_HAS(layout, net_hotdata, skbuff_cache))
+		return PA_SYM(layout, net_hotdata) +
+		       (pairs ? PA_OFFSETOF(layout, net_hotdata,
+					    skbuff_fclone_cache) :
+				PA_OFFSETOF(layout, net_hotdata, skbuff_cache));
+	if (pairs)
+		return PA_SYM(layout, skbuff_fclone_cache);
+	return PA_HAS_SYM(layout, skbuff_cache) ?
+		       PA_SYM(layout, skbuff_cache) :
+		       PA_SYM(layout, skbuff_head_cache);
+}
+
+static struct pa_error *find_all(struct finding *finding)
+{
+	const struct pa_layout *layout = finding->walk->layout;
+	struct pa_error *err = find_free(finding);
+
+	for (int pairs = 0; !err && pairs < 2; pairs++) {
+		finding->pairs = pairs;
+		err = find_in_cache(finding, cache_pointer(layout, pairs));
+	}
+	return err;
+}
+
+struct pa_error *pa_skb_prepare(struct pa_holder_walk *walk, void **state_ret,
+				uint64_t *nr_ret)
+{
+	const struct pa_layout *layout = walk->layout;
+	struct finding finding = { .walk = walk };
+	struct pa_error *err;
+
+	if (!PA_HAS_TYPE(layout, sk_buff))
+		return NULL;
+	if (!pa_skb_knows(layout) || !cache_pointer(layout, false) ||
+	    !cache_pointer(layout, true) ||
+	    !PA_HAS(layout, sk_buff_fclones, fclone_ref) ||
+	    !PA_HAS_ENUM(layout, SKB_FCLONE_CLONE))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "no types or symbols of sk_buffs");
+	finding.skbs = calloc(1, sizeof(*finding.skbs));
+	if (!finding.skbs)
+		return &pa_error_no_memory;
+	err = find_all(&finding);
+	pa_map_deinit(&finding.seen);
+	pa_map_deinit(&finding.free);
+	if (err) {
+		pa_skb_destroy(finding.skbs);
+		return err;
+	}
+	*state_ret = finding.skbs;
+	*nr_ret = (finding.skbs->list.length + ITEM_HEADS - 1) / ITEM_HEADS;
+	return NULL;
+}
+
+/* A page pool's reference is its own, and it counts fragments elsewhere. */
+static bool is_pools(struct pa_holder_walk *walk, const struct pa_skb *skb,
+		     uint64_t pfn)
+{
+	return skb->pp_recycle && pa_page_is_pools(walk->memmap, pfn);
+}
+
+static struct pa_error *refer_head(struct pa_holder_walk *walk,
+				   const struct pa_skb *skb, uint32_t index)
+{
+	const struct pa_address_space *space = &walk->kernel->space;
+	struct pa_reference ref = {
+		.holder = PA_HOLDER_SKB,
+		.kind = PA_REF_GET,
+		.count = 1,
+		.slot = skb->address + PA_OFFSETOF(walk->layout, sk_buff, head),
+		.owner = skb->address,
+		.index = index,
+	};
+
+	if (!skb->head_frag || skb->head < space->direct_start ||
+	    skb->head >= space->direct_end)
+		return NULL;
+	ref.pfn = (skb->head - space->direct_start) >> space->page_shift;
+	if (!is_pools(walk, skb, ref.pfn))
+		pa_refer(walk, &ref);
+	return walk->err;
+}
+
+static struct pa_error *refer_skb(struct pa_holder_walk *walk,
+				  const struct pa_skb *skb)
+{
+	struct pa_skb_shared shared;
+	struct pa_error *err = pa_skb_shared_read(walk->memory, walk->layout,
+						  skb->shared, &shared);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < shared.nr_frags && !shared.managed; i++) {
+		struct pa_reference ref = {
+			.holder = PA_HOLDER_SKB,
+			.kind = PA_REF_GET,
+			.count = 1,
+			.slot = shared.slots[i],
+			.owner = skb->address,
+			.index = i,
+		};
+		uint64_t pfn;
+
+		if (!shared.pages[i] ||
+		    (pa_page_to_pfn(walk->kernel, shared.pages[i], &pfn) &&
+		     is_pools(walk, skb, pfn)))
+			continue;
+		if (!pa_refer_page(walk, shared.pages[i], &ref))
+			return walk->err;
+	}
+	return refer_head(walk, skb, shared.nr_frags);
+}
+
+struct pa_error *pa_skb_item(struct pa_holder_walk *walk, uint64_t index)
+{
+	const struct skbs *skbs = walk->state;
+	size_t end = pa_min((index + 1) * ITEM_HEADS, skbs->list.length);
+
+	for (size_t i = index * ITEM_HEADS; i < end; i++) {
+		struct pa_error *err = pa_holder_unread(
+			walk, refer_skb(walk, &skbs->list.items[i]));
+
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+void pa_skb_destroy(void *state)
+{
+	struct skbs *skbs = state;
+
+	pa_array_deinit(&skbs->list);
+	free(skbs);
+}
