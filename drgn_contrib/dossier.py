@@ -60,6 +60,7 @@ def dossiers(
             "on_list": counted["on_list"],
             "kind": counted["kind"],
             "nr_pages": counted["nr_pages"],
+            "slab": counted["slab"],
             "counts": list(_counts(page, counted)),
             "made_of": counted["made_of"],
             "references": list(

@@ -98,6 +98,8 @@ def _what(page: Mapping[str, Any]) -> str:
         )
     elif kind:
         words.append(f"{kind}page")
+    if page["slab"]:
+        words.append(f"slab of {page['slab']}")
     if page["type"] != "none":
         words.append(f"type {page['type']}")
     if page["class"]:
@@ -114,6 +116,9 @@ def _page(page: Mapping[str, Any]) -> "dict[str, Any]":
     elif folio["head_pfn"] != page["pfn"]:
         about["head"] = f"{pfn_range(folio['head_pfn'], folio['head_pfn'] + 1)}, {folio['head']}"
     about["flags"] = f"{page['flags']} {page['flag_names'] or '(none)'}"
+    if page["tail"] and folio and page["pfn"] == folio["head_pfn"] + 1:
+        # Newer kernels have its order in the low byte, and marks of its own in all.
+        about["flags"] = f"{page['flags']} (of page 1: the folio's order and marks)"
     if folio and folio["head_pfn"] != page["pfn"]:
         about["head's flags"] = f"{folio['flags']} {folio['flag_names'] or '(none)'}"
     about["mapping"] = page["mapping"]
@@ -218,10 +223,10 @@ def _waiter_lines(page: Mapping[str, Any]) -> Iterator[str]:
         yield from wrap(f"{who}: for {waiter['waits_for']}", "  ", "      ")
 
 
-def _event_lines(what: str, event: Mapping[str, Any], more: str) -> Iterator[str]:
+def _event_lines(what: str, event: Mapping[str, Any], comm: str, more: str) -> Iterator[str]:
     words = [what]
     if event["pid"] is not None:
-        words.append(f"by pid {event['pid']} (tgid {event['tgid']})")
+        words.append(f"by pid {event['pid']} ({comm}tgid {event['tgid']})")
     if event["time"] is not None:
         words.append(f"at {event['time']:.9f} s")
     yield from wrap(" ".join(words) + more, "  ", "      ")
@@ -238,15 +243,14 @@ def _owner_lines(page: Mapping[str, Any]) -> Iterator[str]:
         yield from wrap(f"not known: {page['owner_unknown']}", "  ", "      ")
         return
     more = f", order {owner['order']}, gfp_mask {owner['gfp_mask']}"
-    if owner["comm"]:
-        more = f", {owner['comm']}{more}"
     if owner["migrate_reason"]:
         more += f", migrated since: {owner['migrate_reason']}"
     what = "allocated" if owner["allocated"] else "last allocated"
-    yield from _event_lines(what, owner["alloc"], more)
+    comm = f"{owner['comm']}, " if owner["comm"] else ""
+    yield from _event_lines(what, owner["alloc"], comm, more)
     if owner["free"]["stack"] is not None:
         what = "freed before that" if owner["allocated"] else "freed"
-        yield from _event_lines(what, owner["free"], "")
+        yield from _event_lines(what, owner["free"], "", "")
 
 
 def dossier_texts(pages: Sequence[Mapping[str, Any]], *, verbose: bool = False) -> str:

@@ -6,6 +6,7 @@
 
 #include "census/counts.h"
 #include "census/owner.h"
+#include "census/slabs.h"
 #include "kernel/wait.h"
 #include "python/watch.h"
 
@@ -17,6 +18,8 @@ struct asked {
 	/* Of the census; NULL: no section has it. Borrowed. */
 	const uint8_t *class;
 	struct pa_discrepancy counts;
+	/* The kmem_cache that it is a slab of; borrowed, NULL: of none. */
+	const struct pa_slab_cache *cache;
 };
 
 struct dossier_call {
@@ -127,14 +130,35 @@ static struct pa_error *find_folios(struct dossier_call *call)
 	return err;
 }
 
+/* Which slabs the pages are of. */
+static struct pa_error *find_slabs(struct dossier_call *call)
+{
+	const struct pa_address_space *space = &call->kernel->space;
+
+	if (!call->census->slabs)
+		return NULL;
+	pa_array_for_each(asked, &call->asked) {
+		struct pa_slab_place place = { 0 };
+		struct pa_error *err = pa_slabs_place(
+			call->census, call->memory,
+			space->direct_start + (asked->pfn << space->page_shift),
+			&place);
+
+		if (err && !pa_error_is_target(err))
+			return err;
+		pa_error_destroy(err);
+		if (!err)
+			asked->cache = place.cache;
+	}
+	return NULL;
+}
+
 /* Who waits for a page; a kernel may lack what tells. */
 static struct pa_error *find_waiters(struct dossier_call *call)
 {
-	struct pa_error *err = pa_kernel_memory(call->kernel, &call->memory);
+	struct pa_error *err =
+		pa_waiters_init(call->kernel, call->memory, &call->waiters);
 
-	if (!err)
-		err = pa_waiters_init(call->kernel, call->memory,
-				      &call->waiters);
 	if (pa_error_is_target(err) || (err && err->code == PA_ERROR_MISSING)) {
 		call->no_waiters = err;
 		return NULL;
@@ -157,6 +181,10 @@ static struct pa_error *dossier_run(void *arg)
 				      &call->found);
 	if (!err)
 		err = pa_owners_find(call->census, &call->found, &call->owners);
+	if (!err)
+		err = pa_kernel_memory(call->kernel, &call->memory);
+	if (!err)
+		err = find_slabs(call);
 	return err ? err : find_waiters(call);
 }
 
@@ -221,6 +249,9 @@ static PyObject *asked_dict(const struct asked *asked)
 			  PyLong_FromUnsignedLongLong(asked->nr)) &&
 		pa_py_set(dict, "kind",
 			  PyUnicode_FromString(pa_folio_kind_names[d->kind])) &&
+		pa_py_set(dict, "slab",
+			  asked->cache ? name(asked->cache->name) :
+					 Py_NewRef(Py_None)) &&
 		pa_py_set(dict, "counts", counts_list(d)) &&
 		pa_py_set(dict, "mapcounts_wrong",
 			  PyLong_FromUnsignedLong(d->nr_mapcounts)) &&
