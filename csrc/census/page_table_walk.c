@@ -15,6 +15,8 @@
 #define USER_ENTRIES 256
 /* Lists of deposited tables have one for each entry at most. */
 #define MAX_DEPOSITED PA_TABLE_ENTRIES
+/* Tables of others that one item shares, GiB by GiB: garbage has no end. */
+#define MAX_SHARED 4096
 
 /* Classes of a page that a table may be. */
 static bool is_table_class(uint8_t class)
@@ -89,6 +91,60 @@ static bool mention(struct pa_table_walk *walk, uint64_t pfn, uint64_t slot,
 	return true;
 }
 
+/* The bytes of the table at @pfn, in @buffer or where they are; NULL: absent. */
+static struct pa_error *read_table(struct pa_table_walk *walk, uint64_t pfn,
+				   uint8_t *buffer, const uint8_t **ret)
+{
+	struct pa_reader *reader = walk->holder->memory->reader;
+	struct pa_run run;
+	struct pa_error *err =
+		pa_reader_run(reader, pfn << 12, PA_TABLE_BYTES, buffer, &run);
+
+	*ret = NULL;
+	if (!err && run.presence == PA_PRESENT && run.length == PA_TABLE_BYTES)
+		*ret = run.data;
+	else if (!err) {
+		err = pa_reader_read(reader, pfn << 12, PA_TABLE_BYTES, buffer);
+		if (!err)
+			*ret = buffer;
+	}
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		walk->found.unreadable++;
+		return NULL;
+	}
+	return err;
+}
+
+/*
+ * What a PMD table maps for one more mm than the one that it was walked for, to
+ * whoever asks: the map that counts is the other's.
+ */
+static struct pa_error *mention_leaves(struct pa_table_walk *walk, uint64_t pfn,
+				       uint64_t va)
+{
+	const struct pa_kernel *kernel = walk->holder->kernel;
+	const uint64_t slot = kernel->space.direct_start + (pfn << 12);
+	uint8_t buffer[PA_TABLE_BYTES];
+	const uint8_t *bytes;
+	struct pa_error *err;
+
+	if (!walk->holder->watch || walk->nr_shared++ >= MAX_SHARED)
+		return NULL;
+	err = read_table(walk, pfn, buffer, &bytes);
+	for (unsigned int i = 0; !err && bytes && i < PA_TABLE_ENTRIES; i++) {
+		struct pa_entry entry;
+
+		kernel->arch->decode_entry(walk->format, PA_LEVEL_PMD,
+					   pa_load_u64(bytes + i * 8), &entry);
+		if (entry.kind == PA_ENTRY_PAGE &&
+		    !mention(walk, entry.pfn, slot + i * 8,
+			     va + ((uint64_t)i << pa_level_shift(1))))
+			break;
+	}
+	return err;
+}
+
 /*
  * The table at @pfn that @slot names. True if it is one, and was not walked
  * before; it holds a reference of its own.
@@ -121,6 +177,8 @@ static bool enter_table(struct pa_table_walk *walk, unsigned int level,
 		mention(walk, pfn, slot, va);
 	else
 		refer(walk, PA_REF_GET, pfn, slot, va);
+	if (level == PA_LEVEL_PMD && !walk->holder->err)
+		walk->holder->err = mention_leaves(walk, pfn, va);
 	return false;
 }
 
@@ -368,31 +426,6 @@ static struct pa_error *walk_deposited(struct pa_table_walk *walk, uint64_t pfn,
 			return NULL;
 	}
 	return NULL;
-}
-
-/* The bytes of the table at @pfn, in @buffer or where they are; NULL: absent. */
-static struct pa_error *read_table(struct pa_table_walk *walk, uint64_t pfn,
-				   uint8_t *buffer, const uint8_t **ret)
-{
-	struct pa_reader *reader = walk->holder->memory->reader;
-	struct pa_run run;
-	struct pa_error *err =
-		pa_reader_run(reader, pfn << 12, PA_TABLE_BYTES, buffer, &run);
-
-	*ret = NULL;
-	if (!err && run.presence == PA_PRESENT && run.length == PA_TABLE_BYTES)
-		*ret = run.data;
-	else if (!err) {
-		err = pa_reader_read(reader, pfn << 12, PA_TABLE_BYTES, buffer);
-		if (!err)
-			*ret = buffer;
-	}
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		walk->found.unreadable++;
-		return NULL;
-	}
-	return err;
 }
 
 /* A table whose entries may name other tables. */

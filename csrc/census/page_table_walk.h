@@ -44,6 +44,8 @@ struct pa_table_walk {
 	/* What this walk came to, and of that what no other had met. */
 	struct pa_mm_tables found;
 	uint64_t tables[PA_NR_LEVELS], deposited;
+	/* Tables met that were walked for another mm. */
+	uint32_t nr_shared;
 	/* The section that pages were last found in. */
 	uint64_t section;
 	const uint8_t *classes;

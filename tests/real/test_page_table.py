@@ -7,7 +7,7 @@ import array
 import contextlib
 import functools
 from collections import Counter
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Set
 
 import drgn
 import pytest
@@ -22,7 +22,7 @@ COUNTED = ("lru", "lru-unevictable", "hugetlb", "tail", "device", "reserved")
 Census = Any
 
 
-@pytest.fixture(params=("light", "full"))
+@pytest.fixture(params=("light", "full", "census"))
 def recipe(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -123,8 +123,10 @@ def test_stored_counts_of_folios(prog: drgn.Program, census: Census) -> None:
     before_v6_2 = prog.type("struct page").has_member("compound_mapcount")
     seen: "Counter[str]" = Counter()
     for first, classes, maps, entire in sections(census):
-        for i in range(0, len(classes), 512):
-            if classes[i + 1] != "tail" or classes[i] not in ("lru", "lru-unevictable", "hugetlb"):
+        for i in range(0, len(classes) - 511, 512):
+            if classes[i] not in ("lru", "lru-unevictable", "hugetlb"):
+                continue
+            if set(classes[i + 1 : i + 512]) != {"tail"}:
                 continue
             address = vmemmap + (first + i) * page_size
             page = drgn.Object(prog, "struct page *", value=address)
@@ -197,15 +199,13 @@ def test_entries(recipe: str, prog: drgn.Program, census: Census) -> None:
     for mm in census["mms"]:
         entries.update(mm["entries"])
     assert entries["bad"] == 0
-    if recipe != "full":
+    assert entries["special"]
+    if recipe == "light":
         assert entries["swap"] == 0
         return
-    si = prog["swap_info"][0]
-    in_use = si.inuse_pages
-    # 32 MiB and less: what a fault brought back keeps its slot for a while.
-    assert entries["swap"] > 0
-    assert entries["swap"] <= int(getattr(in_use, "counter", in_use)) + 512
-    if "PG_hwpoison" in (name for name, _ in prog.type("enum pageflags").enumerators):
+    assert entries["swap"] > 1000
+    flags = [name for name, _ in prog.type("enum pageflags").enumerators]
+    if recipe == "full" and "PG_hwpoison" in flags:
         assert entries["hwpoison"] >= 3
 
 
@@ -279,18 +279,22 @@ def test_pagemap(kernel: str, recipe: str, census: Census, mappings: Mappings) -
             if entry >> 63
         }
         ours: Dict[int, int] = {}
-        links: Dict[int, int] = {}
+        links: Dict[int, Set[int]] = {}
         for reference in mappings[mm["address"]]:
             if reference["kind"] == "link":
-                links[reference["index"]] = reference["pfn"]
+                links.setdefault(reference["index"], set()).add(reference["pfn"])
             if reference["kind"] in ("map", "map-entire"):
                 for i in range(512 if reference["kind"] == "map-entire" else 1):
                     ours[reference["index"] + i * 4096] = reference["pfn"] + i
         differ = {}
         for address, pfn in told.items():
-            # A leaf of device memory that is not counted is one link.
-            leaf = links.get(address & ~0x1FFFFF, -1) + (address >> 12 & 511)
-            if pfn not in (ours.pop(address, None), links.get(address), leaf):
+            # A leaf that is another mm's, or is not counted, is one link.
+            leaves = links.get(address & ~0x1FFFFF, set())
+            if (
+                ours.pop(address, None) != pfn
+                and pfn not in links.get(address, set())
+                and pfn - (address >> 12 & 511) not in leaves
+            ):
                 differ[address] = pfn
         if mm["pid"] == dump.meta["truth_pid"]:
             # Its own buffers changed while it read.
@@ -316,6 +320,6 @@ def test_tables(kernel: str, recipe: str, census: Census, mappings: Mappings) ->
     levels = {"v5.10": 2, "v6.1": 2, "v6.12": 3, "v7": 5}[kernel]
     assert len(tables & marked) == sum(counts[:levels]) + census["page_tables"]["deposited"]
     # The kernel's own have no mm that would show them.
-    assert len(marked - tables) < 200
+    assert len(marked - tables) < 500
     vmstat = dict(line.split() for line in dump.truth("proc/vmstat").decode().splitlines())
     assert int(vmstat["nr_page_table_pages"]) == len(marked)
