@@ -230,7 +230,8 @@ struct pa_error *pa_skb_prepare(struct pa_holder_walk *walk, void **state_ret,
 	struct finding finding = { .walk = walk };
 	struct pa_error *err;
 
-	if (!PA_HAS_TYPE(layout, sk_buff))
+	/* Its type is in headers without CONFIG_NET, too; a function is not. */
+	if (!PA_HAS_TYPE(layout, sk_buff) || !PA_HAS_SYM(layout, __alloc_skb))
 		return NULL;
 	if (!pa_skb_knows(layout) || !cache_pointer(layout, false) ||
 	    !cache_pointer(layout, true) ||
