@@ -37,6 +37,20 @@ static int compare_addresses(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static struct pa_error *find_waiters(const struct pa_census *census,
+				     struct pa_memory *memory,
+				     struct pa_excess *excess)
+{
+	struct pa_error *err =
+		pa_waiting_init(census, memory, &excess->waiting);
+
+	/* It only adds to what is told. */
+	if (!pa_error_is_target(err) && (!err || err->code != PA_ERROR_MISSING))
+		return err;
+	pa_error_destroy(err);
+	return NULL;
+}
+
 static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 			       struct pa_excess *excess)
 {
@@ -60,6 +74,8 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 		      compare_addresses);
 	if (!err)
 		err = pa_kernel_memory(census->kernel, &memory);
+	if (!err)
+		err = find_waiters(census, memory, excess);
 	if (!err)
 		err = pa_places_create(census, memory, &excess->places);
 	if (!err) {
@@ -100,6 +116,7 @@ void pa_excess_destroy(struct pa_excess *excess)
 	pa_references_deinit(&excess->slots);
 	pa_search_result_deinit(&excess->search);
 	pa_needles_deinit(&excess->needles);
+	pa_waiting_deinit(&excess->waiting);
 	pa_places_destroy(excess->places);
 	free(excess);
 }

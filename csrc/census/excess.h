@@ -9,6 +9,7 @@
 #include "census/counts.h"
 #include "census/holder.h"
 #include "census/search.h"
+#include "census/waiters.h"
 
 struct pa_excess {
 	/* The folios looked for: the first of census->counts->list. */
@@ -18,6 +19,8 @@ struct pa_excess {
 	/* What is left: by pfn. */
 	struct pa_needles needles;
 	struct pa_search_result search;
+	/* Who waits for what pages; empty where that is not known. */
+	struct pa_waiting waiting;
 	/* Owned. */
 	struct pa_places *places;
 };

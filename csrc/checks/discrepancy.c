@@ -114,22 +114,16 @@ static enum pa_severity milder(enum pa_severity a, enum pa_severity b)
 	return a < b ? a : b;
 }
 
-struct named {
-	enum pa_severity severity;
-	/* "task ...: stack ...", a line each; owned. */
-	char *text;
-};
-
 /* Goes through what else names @d's folio. */
 static struct pa_error *find_named(struct pa_check_context *c,
 				   const struct pa_discrepancy *d,
-				   struct named *ret)
+				   struct pa_judgement *ret)
 {
 	const struct pa_excess *excess = c->census->excess;
 	size_t nr, told = 0, length = 0;
 	size_t first =
 		pa_excess_hits(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
-	FILE *out = open_memstream(&ret->text, &length);
+	FILE *out = open_memstream(&ret->named, &length);
 	struct pa_error *err = out ? NULL : &pa_error_no_memory;
 
 	ret->severity = PA_BUG;
@@ -192,40 +186,84 @@ static void add_slots(struct pa_check_context *c, struct pa_finding *f,
 		pa_finding_text(f, "holders", "%s", text);
 }
 
-struct pa_error *pa_discrepancy_report(struct pa_check_context *c,
-				       enum pa_check_id check,
-				       const struct pa_discrepancy *d,
-				       const char *summary,
-				       struct pa_finding **ret)
+struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
+				      const struct pa_discrepancy *d,
+				      struct pa_judgement *ret)
 {
-	uint64_t end = d->pfn + PA_BIT(d->order);
-	const struct pa_handled *hand = pa_handled_find(c->census, d->pfn, end);
-	struct named named = { 0 };
-	struct pa_error *err = find_named(c, d, &named);
-	enum pa_severity severity = named.severity;
+	const struct pa_search_result *search = &c->census->excess->search;
+	const struct pa_handled *hand =
+		pa_handled_find(c->census, d->pfn, d->pfn + PA_BIT(d->order));
+	struct pa_error *err;
 
+	*ret = (struct pa_judgement){ .task = hand ? hand->task : 0 };
+	err = find_named(c, d, ret);
 	if (hand)
-		severity = PA_INFO;
-	if (c->census->stacks_unread ||
-	    c->census->excess->search.unread_stacks ||
-	    c->census->excess->search.unreadable_bytes ||
+		ret->severity = PA_INFO;
+	if (c->census->stacks_unread || search->unread_stacks ||
+	    search->unreadable_bytes ||
 	    pa_discrepancy_holders_unread(c->census))
-		severity = milder(severity, PA_SUSPECT);
+		ret->severity = milder(ret->severity, PA_SUSPECT);
+	return err;
+}
 
-	struct pa_finding *f = err ? NULL :
-				     pa_finding_add(c->findings, check,
-						    severity, d->pfn, end, "%s",
-						    summary);
+void pa_judgement_deinit(struct pa_judgement *judgement)
+{
+	free(judgement->named);
+}
+
+static void add_waiters(struct pa_check_context *c, struct pa_finding *f,
+			const struct pa_discrepancy *d)
+{
+	const struct pa_waiters *waiters = &c->census->excess->waiting.waiters;
+	size_t nr;
+	const struct pa_waiter *w = pa_waiters_find(
+		waiters, d->pfn, d->pfn + PA_BIT(d->order), &nr);
+
+	if (!nr)
+		return;
+
+	uint32_t pid;
+	char comm[16];
+
+	pa_task_name(c->kernel, c->memmap->memory, w->task, &pid, comm);
+	pa_finding_text(f, "waiting", "%s (pid %" PRIu32 ") waits for %s of it",
+			comm, pid, pa_wait_kind_names[w->kind]);
+	if (nr > 1)
+		pa_finding_number(f, "waiters", (int64_t)nr);
+}
+
+struct pa_finding *pa_discrepancy_add(struct pa_check_context *c,
+				      enum pa_check_id check,
+				      const struct pa_discrepancy *d,
+				      const struct pa_judgement *judgement,
+				      const char *summary)
+{
+	struct pa_finding *f =
+		pa_finding_add(c->findings, check, judgement->severity, d->pfn,
+			       d->pfn + PA_BIT(d->order), "%s", summary);
 
 	add_counts(f, d);
 	add_folio(c, f, d);
 	add_slots(c, f, d);
-	if (named.text && *named.text)
-		pa_finding_text(f, "also_named_by", "%s", named.text);
-	if (hand)
-		pa_check_add_task(c, f, hand->task);
-	free(named.text);
-	*ret = f;
+	if (judgement->named && *judgement->named)
+		pa_finding_text(f, "also_named_by", "%s", judgement->named);
+	if (judgement->task)
+		pa_check_add_task(c, f, judgement->task);
+	add_waiters(c, f, d);
+	return f;
+}
+
+struct pa_error *pa_discrepancy_report(struct pa_check_context *c,
+				       enum pa_check_id check,
+				       const struct pa_discrepancy *d,
+				       const char *summary)
+{
+	struct pa_judgement judgement;
+	struct pa_error *err = pa_discrepancy_judge(c, d, &judgement);
+
+	if (!err)
+		pa_discrepancy_add(c, check, d, &judgement, summary);
+	pa_judgement_deinit(&judgement);
 	return err;
 }
 

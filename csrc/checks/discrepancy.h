@@ -25,17 +25,41 @@ int64_t pa_discrepancy_excess(const struct pa_discrepancy *d,
 bool pa_discrepancy_mappings_unread(const struct pa_census *census);
 bool pa_discrepancy_holders_unread(const struct pa_census *census);
 
+/* What is known of a folio beside its counts. */
+struct pa_judgement {
+	/*
+	 * Info while a task has the folio in hand; suspect where something
+	 * else in use names it, or some stacks or holders were not in the
+	 * dump; else a bug.
+	 */
+	enum pa_severity severity;
+	/* Virtual address of the task_struct; 0: no task. */
+	uint64_t task;
+	/* What else names it, a line each; owned, may be empty. */
+	char *named;
+};
+
+/* @ret is the caller's to deinit in any case. */
+struct pa_error *pa_discrepancy_judge(struct pa_check_context *context,
+				      const struct pa_discrepancy *d,
+				      struct pa_judgement *ret);
+void pa_judgement_deinit(struct pa_judgement *judgement);
+
 /*
- * Records a finding about @d's folio with all that is known of it. While a
- * task has the folio in hand it is info; where something else in use names it,
- * or some stacks or holders were not in the dump, suspect. *ret is as from
+ * Records a finding about @d's folio with all that is known of it; as
  * pa_finding_add().
  */
+struct pa_finding *pa_discrepancy_add(struct pa_check_context *context,
+				      enum pa_check_id check,
+				      const struct pa_discrepancy *d,
+				      const struct pa_judgement *judgement,
+				      const char *summary);
+
+/* Both in one. */
 struct pa_error *pa_discrepancy_report(struct pa_check_context *context,
 				       enum pa_check_id check,
 				       const struct pa_discrepancy *d,
-				       const char *summary,
-				       struct pa_finding **ret);
+				       const char *summary);
 
 /* Calls @visit for each folio that is judged, until an error. */
 struct pa_error *pa_discrepancies_visit(

@@ -22,6 +22,8 @@ PA_CHECK_FUNCTION(pa_check_hugetlb_pool);
 PA_CHECK_FUNCTION(pa_check_stale_page_reference);
 PA_CHECK_FUNCTION(pa_check_compound_structure);
 PA_CHECK_FUNCTION(pa_check_mapcount_mismatch);
+PA_CHECK_FUNCTION(pa_check_soft_offline_leak);
+PA_CHECK_FUNCTION(pa_check_device_page_reference);
 PA_CHECK_FUNCTION(pa_check_refcount_leak);
 PA_CHECK_FUNCTION(pa_check_refcount_underflow);
 PA_CHECK_FUNCTION(pa_check_counter_drift);

@@ -2,59 +2,15 @@
 /* Poisoned pages that somebody can still touch: hwpoison_user_mappings(). */
 #include <inttypes.h>
 
-#include "base/text.h"
 #include "census/account.h"
 #include "census/handled.h"
 #include "checks/coverage.h"
 #include "checks/discrepancy.h"
 #include "checks/families.h"
-#include "kernel/log.h"
-#include "kernel/log_page.h"
+#include "checks/poison_log.h"
 
-/* The lines of the log about pages, if it could be read. */
-struct lines {
-	struct pa_log log;
-	struct pa_log_lines lines;
-};
-
-static struct pa_error *read_lines(struct pa_check_context *c,
-				   struct lines *ret)
-{
-	struct pa_error *err =
-		pa_log_read(c->memmap->memory, c->kernel->layout, &ret->log);
-
-	if (!err)
-		return pa_log_lines_init(c->kernel, &ret->log, &ret->lines);
-	if (!pa_error_is_target(err) && err->code != PA_ERROR_MISSING)
-		return err;
-	pa_error_destroy(err);
-	return NULL;
-}
-
-/* action_result() ends its line with what came of it. */
-static bool came_to_nothing(struct pa_text line)
-{
-	struct pa_text result;
-
-	return pa_text_after_last(line, ": ", &result) &&
-	       (pa_text_skip(&result, "Failed") ||
-		pa_text_skip(&result, "Ignored"));
-}
-
-/* The last line that says that handling @pfn came to nothing; or NULL. */
-static const struct pa_log_line *gave_up(const struct lines *lines,
-					 uint64_t pfn)
-{
-	const struct pa_log_line *found = NULL;
-
-	pa_array_for_each(line, &lines->lines.list)
-		if (line->kind == PA_LOG_MEMORY_FAILURE && line->pfn == pfn &&
-		    came_to_nothing(line->text))
-			found = line;
-	return found;
-}
-
-static void check_page(struct pa_check_context *c, const struct lines *lines,
+static void check_page(struct pa_check_context *c,
+		       const struct pa_poison_log *log,
 		       const struct pa_poisoned *p)
 {
 	const struct pa_accounts *accounts = c->census->accounts;
@@ -75,7 +31,7 @@ static void check_page(struct pa_check_context *c, const struct lines *lines,
 		return;
 	if (!hand)
 		hand = pa_handled_find(c->census, p->head_pfn, p->head_pfn + 1);
-	line = gave_up(lines, p->pfn);
+	line = pa_poison_log_gave_up(log, p->pfn);
 	f = pa_finding_add(c->findings, PA_CHECK_HWPOISON_MAPPED,
 			   line || hand ? PA_INFO : PA_BUG, p->pfn, p->pfn + 1,
 			   "a poisoned page is still mapped: %s",
@@ -95,7 +51,7 @@ static void check_page(struct pa_check_context *c, const struct lines *lines,
 struct pa_error *pa_check_hwpoison_mapped(struct pa_check_context *c,
 					  struct pa_check_result *result)
 {
-	struct lines lines = { 0 };
+	struct pa_poison_log log = { 0 };
 	struct pa_error *err;
 
 	if (!c->kernel->page_format.flag.hwpoison) {
@@ -105,11 +61,10 @@ struct pa_error *pa_check_hwpoison_mapped(struct pa_check_context *c,
 	}
 	pa_discrepancy_coverage(c, result);
 	result->examined = c->census->poisoned.length;
-	err = read_lines(c, &lines);
+	err = pa_poison_log_read(c, &log);
 	pa_array_for_each(p, &c->census->poisoned)
 		if (!err && p->state == PA_PFN_ONLINE)
-			check_page(c, &lines, p);
-	pa_log_lines_deinit(&lines.lines);
-	pa_log_deinit(&lines.log);
+			check_page(c, &log, p);
+	pa_poison_log_deinit(&log);
 	return err;
 }

@@ -19,7 +19,6 @@ static enum pa_count first_wrong(const struct pa_discrepancy *d)
 static struct pa_error *visit(struct pa_check_context *c,
 			      const struct pa_discrepancy *d)
 {
-	struct pa_finding *f;
 	char summary[160];
 
 	if (!(d->wrong & PA_WRONG_MAPCOUNTS))
@@ -35,8 +34,7 @@ static struct pa_error *visit(struct pa_check_context *c,
 		 ", the page tables have %" PRId64,
 		 pa_folio_kind_names[d->kind], d->order, pa_count_names[count],
 		 n->stored, n->counted);
-	return pa_discrepancy_report(c, PA_CHECK_MAPCOUNT_MISMATCH, d, summary,
-				     &f);
+	return pa_discrepancy_report(c, PA_CHECK_MAPCOUNT_MISMATCH, d, summary);
 }
 
 struct pa_error *pa_check_mapcount_mismatch(struct pa_check_context *c,

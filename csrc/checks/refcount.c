@@ -14,7 +14,6 @@ static struct pa_error *report(struct pa_check_context *c,
 	enum pa_count count = refs ? PA_COUNT_REFCOUNT : PA_COUNT_PINCOUNT;
 	const struct pa_stored_counted *n = &d->counts[count];
 	char summary[160];
-	struct pa_finding *f;
 
 	snprintf(summary, sizeof(summary),
 		 "%s folio of order %" PRIu32 ": %s is %" PRId64
@@ -22,11 +21,7 @@ static struct pa_error *report(struct pa_check_context *c,
 		 pa_folio_kind_names[d->kind], d->order, pa_count_names[count],
 		 n->stored, n->counted);
 
-	struct pa_error *err = pa_discrepancy_report(c, check, d, summary, &f);
-
-	if (!err)
-		pa_finding_number(f, "difference", n->stored - n->counted);
-	return err;
+	return pa_discrepancy_report(c, check, d, summary);
 }
 
 /*

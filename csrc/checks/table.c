@@ -157,6 +157,32 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		.run = pa_check_mapcount_mismatch,
 		.needs = COUNTS,
 	},
+	[PA_CHECK_SOFT_OFFLINE_LEAK] = {
+		.id = "soft-offline-leak",
+		.summary = "memory error handling took a reference and never "
+			   "put it",
+		.doc = "A device page, or one whose soft offlining failed as "
+		       "the log says, has exactly the reference too many "
+		       "that get_user_pages() takes in madvise(), and "
+		       "nothing in the kernel's memory names it. The device "
+		       "then cannot be torn down, or its files not be "
+		       "truncated: the waiting task is named (fixed by "
+		       "dad4e5b39086, v5.11).",
+		.run = pa_check_soft_offline_leak,
+		.needs = COUNTS,
+	},
+	[PA_CHECK_DEVICE_PAGE_REFERENCE] = {
+		.id = "device-page-reference",
+		.summary = "a device page has references that nothing "
+			   "accounts for",
+		.doc = "_refcount of fsdax and devdax pages above their idle "
+		       "count (1 or 0, by type and kernel, and one less once "
+		       "an old kernel tears the pgmap down) and what maps, "
+		       "caches or pins them. Teardown and truncation wait for "
+		       "such a page, or go on under its holder.",
+		.run = pa_check_device_page_reference,
+		.needs = COUNTS | PGMAPS,
+	},
 	[PA_CHECK_REFCOUNT_LEAK] = {
 		.id = "refcount-leak",
 		.summary = "a folio has more references than anything accounts "
@@ -254,6 +280,8 @@ const enum pa_check_id pa_check_order[PA_NR_CHECKS] = {
 	PA_CHECK_HUGETLB_POOL,
 	PA_CHECK_STALE_PAGE_REFERENCE,
 	PA_CHECK_MAPCOUNT_MISMATCH,
+	PA_CHECK_SOFT_OFFLINE_LEAK,
+	PA_CHECK_DEVICE_PAGE_REFERENCE,
 	PA_CHECK_REFCOUNT_LEAK,
 	PA_CHECK_REFCOUNT_UNDERFLOW,
 	PA_CHECK_HWPOISON_ACCOUNTING,
