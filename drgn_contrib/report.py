@@ -156,6 +156,18 @@ class CheckResult:
     seconds: float
 
 
+@dataclass(frozen=True)
+class CensusPart:
+    """What one part of the census, or one kind of holder, came to."""
+
+    name: str
+    #: Slots that name pages.
+    references: int
+    #: Structures that could not be read.
+    unreadable: int
+    seconds: float
+
+
 Evidence = Union[int, str]
 
 
@@ -212,6 +224,8 @@ class Report:
     memory: Memory
     #: Pages and references, read, found and explained: counts by name.
     coverage: Mapping[str, int]
+    #: In the order in which they are built.
+    census: Tuple[CensusPart, ...]
     checks: Tuple[CheckResult, ...]
     #: Worst first, then by check and pfn.
     findings: Tuple[Finding, ...]
@@ -238,6 +252,7 @@ class Report:
             "log": [asdict(record) for record in self.log],
             "memory": self.memory.to_json(),
             "coverage": dict(self.coverage),
+            "census": [asdict(part) for part in self.census],
             "checks": [asdict(check) for check in self.checks],
             "findings": [finding.to_json() for finding in self.findings],
         }

@@ -65,6 +65,7 @@ def run(
             "log_records_unreadable": records["unreadable"],
             "log_not_read": int(records["error"] is not None),
         },
+        census=tuple(report.CensusPart(**part) for part in result["census"]),
         checks=tuple(report.CheckResult(**check) for check in result["checks"]),
         findings=report.sort_findings(
             [_finding(found, log, opened.prog) for found in result["findings"]]

@@ -143,7 +143,22 @@ def _report_lines(report: Report, verbose: bool, known: Sequence[str]) -> Iterat
     yield from _finding_lines(report, verbose)
     yield from _log_lines(report, verbose)
     if verbose:
+        yield from _census_lines(report)
         yield from _check_lines(report)
+
+
+def _census_lines(report: Report) -> Iterator[str]:
+    yield from heading("Census")
+    yield from table(
+        [
+            ("part", "references", "unreadable", "seconds"),
+            *(
+                (part.name, f"{part.references:,}", f"{part.unreadable:,}", f"{part.seconds:.4f}")
+                for part in report.census
+            ),
+        ],
+        right=(1, 2, 3),
+    )
 
 
 def target_lines(target: Target) -> Iterator[str]:

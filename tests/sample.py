@@ -69,6 +69,10 @@ AUDIT: "dict[str, Any]" = {
             "evidence": {"counter": 202013, "recount": 200477},
         },
     ],
+    "census": [
+        {"name": "memory map", "references": 0, "unreadable": 0, "seconds": 0.0125},
+        {"name": "page table", "references": 51354477, "unreadable": 2, "seconds": 0.31},
+    ],
     "coverage": {
         "pages_read": 262018,
         "pages_excluded": 12,

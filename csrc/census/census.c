@@ -28,6 +28,20 @@ const char *const pa_target_names[PA_NR_TARGETS] = {
 	[PA_TARGET_UNKNOWN] = "unknown",
 };
 
+const char *const pa_census_part_names[PA_NR_CENSUS_PARTS] = {
+	[PA_CENSUS_SCAN] = "memory map",
+	[PA_CENSUS_BUDDY] = "buddy",
+	[PA_CENSUS_PCP] = "per-cpu lists",
+	[PA_CENSUS_LRU] = "LRU",
+	[PA_CENSUS_TAKEN] = "pages in transit",
+	[PA_CENSUS_HUGETLB] = "hugetlb",
+	[PA_CENSUS_SLABS] = "slabs",
+	[PA_CENSUS_MAPPED] = "mappings named by folios",
+	[PA_CENSUS_HOLDERS] = "holders",
+	[PA_CENSUS_COUNTS] = "counts",
+	[PA_CENSUS_EXCESS] = "what else names folios",
+};
+
 enum pa_target pa_census_target(const struct pa_census *census, uint64_t page,
 				uint64_t *pfn_ret)
 {

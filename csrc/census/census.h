@@ -355,6 +355,8 @@ struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 				  struct pa_census **ret);
 void pa_census_destroy(struct pa_census *census);
 
+extern const char *const pa_census_part_names[PA_NR_CENSUS_PARTS];
+
 /* The class byte of @pfn, or NULL where the section has none. */
 static inline uint8_t *pa_census_class(const struct pa_census *census,
 				       uint64_t pfn)

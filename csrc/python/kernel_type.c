@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "census/counts.h"
+#include "census/holder.h"
 #include "checks/audit.h"
 #include "python/layout_type.h"
 #include "python/log.h"
@@ -199,6 +200,50 @@ static PyObject *coverage_dict(const struct pa_census *census)
 	return dict;
 }
 
+static PyObject *phase_dict(const char *name, uint64_t references,
+			    uint64_t unreadable, double seconds)
+{
+	return Py_BuildValue("{s:s,s:K,s:K,s:d}", "name", name, "references",
+			     (unsigned long long)references, "unreadable",
+			     (unsigned long long)unreadable, "seconds",
+			     seconds);
+}
+
+/* The census, part by part and holder by holder, in its order. */
+static PyObject *census_list(const struct pa_census *census)
+{
+	PyObject *list = PyList_New(0);
+	bool ok = list;
+
+	for (int i = 0; ok && i < PA_NR_CENSUS_PARTS; i++) {
+		const struct pa_census_part_result *part = &census->parts[i];
+
+		if (i >= PA_CENSUS_SLABS && !census->holders)
+			break;
+		if (i != PA_CENSUS_HOLDERS) {
+			ok = pa_py_append(list,
+					  phase_dict(pa_census_part_names[i], 0,
+						     part->unreadable,
+						     part->seconds));
+			continue;
+		}
+		for (int j = 0; ok && j < PA_NR_HOLDERS; j++) {
+			const struct pa_holder_result *holder =
+				&census->holders[j];
+
+			if (pa_holders[j].item)
+				ok = pa_py_append(list,
+						  phase_dict(pa_holders[j].name,
+							     holder->references,
+							     holder->unreadable,
+							     holder->seconds));
+		}
+	}
+	if (!ok)
+		Py_CLEAR(list);
+	return list;
+}
+
 static PyObject *audit_dict(const struct pa_kernel *kernel,
 			    const struct pa_audit *audit)
 {
@@ -218,7 +263,8 @@ static PyObject *audit_dict(const struct pa_kernel *kernel,
 					       &audit->findings.list.items[i]));
 	ok = ok && pa_py_set(dict, "checks", Py_NewRef(checks)) &&
 	     pa_py_set(dict, "findings", Py_NewRef(findings)) &&
-	     pa_py_set(dict, "coverage", coverage_dict(audit->census));
+	     pa_py_set(dict, "coverage", coverage_dict(audit->census)) &&
+	     pa_py_set(dict, "census", census_list(audit->census));
 	Py_XDECREF(checks);
 	Py_XDECREF(findings);
 	if (!ok)
