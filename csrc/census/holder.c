@@ -100,6 +100,14 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.item = pa_skb_item,
 		.destroy = pa_skb_destroy,
 	},
+	[PA_HOLDER_BIO] = {
+		.name = "block I/O",
+		.owner = "bio",
+		.index = "page",
+		.prepare = pa_bio_prepare,
+		.item = pa_bio_item,
+		.destroy = pa_bio_destroy,
+	},
 };
 
 /* Of one holder's stale slots; a broken one has no end of them. */

@@ -239,6 +239,9 @@ struct pa_error *pa_skb_prepare(struct pa_holder_walk *walk, void **state_ret,
 	    !PA_HAS_ENUM(layout, SKB_FCLONE_CLONE))
 		return pa_error_create(PA_ERROR_MISSING,
 				       "no types or symbols of sk_buffs");
+	err = pa_slabs_check(walk->census);
+	if (err)
+		return err;
 	finding.skbs = calloc(1, sizeof(*finding.skbs));
 	if (!finding.skbs)
 		return &pa_error_no_memory;

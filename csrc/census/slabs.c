@@ -519,6 +519,15 @@ void pa_slabs_destroy(struct pa_slabs *slabs)
 	free(slabs);
 }
 
+struct pa_error *pa_slabs_check(const struct pa_census *census)
+{
+	const struct pa_error *err = census->parts[PA_CENSUS_SLABS].err;
+
+	return err ? pa_error_create(PA_ERROR_MISSING, "no slabs: %s",
+				     err->message) :
+		     NULL;
+}
+
 const struct pa_slab_cache *pa_slabs_cache(const struct pa_slabs *slabs,
 					   uint64_t address)
 {

@@ -57,6 +57,9 @@ struct pa_slabs {
 struct pa_error *pa_census_slabs(struct pa_census *census, struct pa_job *job);
 void pa_slabs_destroy(struct pa_slabs *slabs);
 
+/* PA_ERROR_MISSING, for those who need them, if there are no slabs. */
+struct pa_error *pa_slabs_check(const struct pa_census *census);
+
 /* The cache at @address, or of that name; NULL if it has no slab. */
 const struct pa_slab_cache *pa_slabs_cache(const struct pa_slabs *slabs,
 					   uint64_t address);

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * User pages that block I/O has references to or pins of: direct I/O's. The
+ * pages of writeback, readahead and swap belong to others, who wait for the
+ * bio; a clone's are its parent's.
+ *
+ * Bios that wait, are split, or are with a driver that keeps them, are on no
+ * list that can be found. They are taken from the slab caches of all bio_sets:
+ * an object has a bio at the place where its bio_set says.
+ */
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "census/holders.h"
+#include "census/slabs.h"
+#include "kernel/bio.h"
+
+/* Bios of an item of work. */
+#define ITEM_BIOS 64
+/* A bio and the structure around it. */
+#define MAX_OBJECT_BYTES 8192
+
+struct bios {
+	PA_ARRAY(struct pa_bio) list;
+};
+
+/* Finding them. */
+struct finding {
+	struct pa_holder_walk *walk;
+	struct bios *bios;
+	/* Addresses: of bios that are free, though their slab doesn't say so. */
+	struct pa_map free;
+	/* Of what could be a bio_set: the index in @sets + 1, or 0. */
+	struct pa_map pools;
+	PA_ARRAY(struct pa_bio_set) sets;
+	/* Caches walked: some of bio_slabs may be merged. */
+	struct pa_map caches;
+	const struct pa_slab_cache *cache;
+	struct pa_error *err;
+};
+
+static bool visit_free(void *arg, uint64_t bio)
+{
+	struct finding *finding = arg;
+
+	if (!pa_map_set(&finding->free, bio, 0))
+		finding->err = &pa_error_no_memory;
+	return !finding->err;
+}
+
+/* The bio_set at @address, of the cache that is walked; NULL if it is none. */
+static struct pa_error *find_set(struct finding *finding, uint64_t address,
+				 const struct pa_bio_set **ret)
+{
+	struct pa_holder_walk *walk = finding->walk;
+	struct pa_bio_set set;
+	uint64_t index = 0;
+	struct pa_error *err = NULL;
+
+	*ret = NULL;
+	if (!pa_is_kernel_address(address) || address % 8)
+		return NULL;
+	if (!pa_map_get(&finding->pools, address, &index)) {
+		err = pa_bio_set_read(walk->memory, walk->layout, address,
+				      &set);
+		/* A pointer to something else. */
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			err = NULL;
+			set.cache = 0;
+		}
+		if (err)
+			return err;
+		if (set.cache == finding->cache->address) {
+			if (!pa_array_append(&finding->sets, set))
+				return &pa_error_no_memory;
+			index = finding->sets.length;
+			err = pa_holder_unread(
+				walk, pa_bio_set_visit_free(
+					      walk->kernel, walk->memory, &set,
+					      visit_free, finding));
+			if (!err)
+				err = finding->err;
+		}
+		if (!err && !pa_map_set(&finding->pools, address, index))
+			err = &pa_error_no_memory;
+	}
+	if (!err && index)
+		*ret = &finding->sets.items[index - 1];
+	return err;
+}
+
+/*
+ * Sets of one cache have their bios at different offsets. A bio names its set,
+ * and that says where in the object it lies.
+ */
+static struct pa_error *find_in_object(struct finding *finding, uint64_t object,
+				       const uint8_t *bytes)
+{
+	const struct pa_layout *layout = finding->walk->layout;
+	uint32_t end = finding->cache->object_size;
+
+	for (uint32_t at = 0; at + PA_SIZEOF(layout, bio) <= end; at += 8) {
+		const struct pa_bio_set *set;
+		struct pa_bio bio;
+		struct pa_error *err = find_set(
+			finding, PA_GET(layout, bytes + at, bio, bi_pool),
+			&set);
+
+		if (err)
+			return err;
+		if (!set || set->front_pad != at)
+			continue;
+		pa_bio_parse(layout, bytes + at, object + at, &bio);
+		if (bio.pages != PA_BIO_NO_PAGES &&
+		    !pa_map_has(&finding->free, bio.address) &&
+		    !pa_array_append(&finding->bios->list, bio))
+			return &pa_error_no_memory;
+		return NULL;
+	}
+	return NULL;
+}
+
+static bool visit_object(void *arg, uint64_t object)
+{
+	struct finding *finding = arg;
+	uint8_t bytes[MAX_OBJECT_BYTES];
+	struct pa_error *err = pa_memory_read(finding->walk->memory, object,
+					      finding->cache->object_size,
+					      bytes);
+
+	if (!err)
+		err = find_in_object(finding, object, bytes);
+	finding->err = pa_holder_unread(finding->walk, err);
+	return !finding->err;
+}
+
+static bool visit_cache(void *arg, uint64_t address)
+{
+	struct finding *finding = arg;
+	struct pa_holder_walk *walk = finding->walk;
+	const struct pa_slabs *slabs = walk->census->slabs;
+	const struct pa_slab_cache *cache = pa_slabs_cache(slabs, address);
+
+	finding->cache = cache;
+	if (!cache || pa_map_has(&finding->caches, address))
+		return true;
+	if (!pa_map_set(&finding->caches, address, 0)) {
+		finding->err = &pa_error_no_memory;
+		return false;
+	}
+	if (cache->object_size > MAX_OBJECT_BYTES) {
+		walk->unreadable++;
+		return true;
+	}
+	/* What was no set of the cache before may be one of this. */
+	pa_map_deinit(&finding->pools);
+	for (size_t i = 0; i < cache->nr; i++) {
+		uint32_t index = slabs->by_cache.items[cache->first + i];
+		struct pa_error *err = pa_job_check(walk->job);
+
+		if (!err)
+			err = pa_slab_visit(walk->census, walk->memory,
+					    &slabs->list.items[index],
+					    visit_object, finding);
+		if (!err)
+			err = finding->err;
+		finding->err = pa_holder_unread(walk, err);
+		if (finding->err)
+			return false;
+	}
+	return true;
+}
+
+void pa_bio_destroy(void *state)
+{
+	struct bios *bios = state;
+
+	pa_array_deinit(&bios->list);
+	free(bios);
+}
+
+struct pa_error *pa_bio_prepare(struct pa_holder_walk *walk, void **state_ret,
+				uint64_t *nr_ret)
+{
+	struct finding finding = { .walk = walk };
+	struct pa_error *err;
+
+	if (!PA_HAS_TYPE(walk->layout, bio))
+		return NULL;
+	if (!pa_bio_knows(walk->layout))
+		return pa_error_create(PA_ERROR_MISSING,
+				       "no types or symbols of bios");
+	err = pa_slabs_check(walk->census);
+	if (err)
+		return err;
+	finding.bios = calloc(1, sizeof(*finding.bios));
+	if (!finding.bios)
+		return &pa_error_no_memory;
+	err = pa_bio_caches_visit(walk->memory, walk->layout, visit_cache,
+				  &finding);
+	if (!err)
+		err = finding.err;
+	pa_map_deinit(&finding.free);
+	pa_map_deinit(&finding.pools);
+	pa_map_deinit(&finding.caches);
+	pa_array_deinit(&finding.sets);
+	if (err) {
+		pa_bio_destroy(finding.bios);
+		return err;
+	}
+	*state_ret = finding.bios;
+	*nr_ret = (finding.bios->list.length + ITEM_BIOS - 1) / ITEM_BIOS;
+	return NULL;
+}
+
+struct item {
+	struct pa_holder_walk *walk;
+	const struct pa_bio *bio;
+};
+
+static bool visit_page(void *arg, uint64_t index, uint64_t slot, uint64_t page)
+{
+	struct item *item = arg;
+	struct pa_reference ref = {
+		.holder = PA_HOLDER_BIO,
+		.kind = item->bio->pages == PA_BIO_PINS ? PA_REF_PIN :
+							  PA_REF_GET,
+		.count = 1,
+		.slot = slot,
+		.owner = item->bio->address,
+		.index = index,
+	};
+
+	return pa_refer_page(item->walk, page, &ref);
+}
+
+struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
+{
+	const struct bios *bios = walk->state;
+	size_t end = pa_min((index + 1) * ITEM_BIOS, bios->list.length);
+
+	for (size_t i = index * ITEM_BIOS; i < end; i++) {
+		struct item item = { walk, &bios->list.items[i] };
+		struct pa_error *err = pa_holder_unread(
+			walk, pa_bio_visit_pages(walk->kernel, walk->memory,
+						 item.bio, visit_page, &item));
+
+		if (!err)
+			err = walk->err;
+		if (err)
+			return err;
+	}
+	return NULL;
+}
