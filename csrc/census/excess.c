@@ -2,6 +2,7 @@
 #include "census/excess.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A broken kernel has no end of them, and nobody reads so many findings. */
 #define MAX_FOLIOS 4096
@@ -51,6 +52,19 @@ static struct pa_error *find_waiters(const struct pa_census *census,
 	return NULL;
 }
 
+/*
+ * Buffer heads name their page without a reference each: PG_private has one
+ * for all of them (attach_page_buffers()). A large folio has hundreds.
+ */
+static const struct pa_slab_cache *find_links(const struct pa_census *census)
+{
+	if (census->slabs)
+		pa_array_for_each(cache, &census->slabs->caches)
+			if (!strcmp(cache->name, "buffer_head"))
+				return cache;
+	return NULL;
+}
+
 static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 			       struct pa_excess *excess)
 {
@@ -85,6 +99,7 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 			.max_hits = MAX_HITS,
 			.known = known.items,
 			.nr_known = known.length,
+			.links = find_links(census),
 		};
 
 		err = pa_search(excess->places, job, &query, &excess->search);

@@ -369,6 +369,21 @@ static void count_totals(struct pa_folio_counter *c)
 				  (d->entire ? PA_ENTIRELY_MAPPED : 0)));
 }
 
+static void count_pmd_mapped(struct pa_folio_counter *c, bool shmem)
+{
+	int64_t nr = (int64_t)PA_BIT(c->folio.order);
+	int64_t stored = c->entire_stored > 0 ? nr : 0;
+	int64_t counted = c->folio.entire ? nr : 0;
+
+	if (shmem) {
+		c->node->shmem_pmd_mapped += stored;
+		c->node->shmem_pmd_mapped_counted += counted;
+	} else {
+		c->node->file_pmd_mapped += stored;
+		c->node->file_pmd_mapped_counted += counted;
+	}
+}
+
 static void count_node(struct pa_folio_counter *c)
 {
 	const struct pa_kernel *kernel = c->kernel;
@@ -389,20 +404,19 @@ static void count_node(struct pa_folio_counter *c)
 	case PA_FOLIO_SHMEM:
 		c->node->shmem += nr;
 		c->node->shmem_thps += pmd ? nr : 0;
-		c->node->shmem_pmd_mapped += whole ? nr : 0;
+		count_pmd_mapped(c, true);
 		break;
 	case PA_FOLIO_FILE:
 		c->node->file_thps += pmd ? nr : 0;
-		c->node->file_pmd_mapped += whole ? nr : 0;
+		count_pmd_mapped(c, false);
 		break;
 	case PA_FOLIO_TRUNCATED:
-		if (d->flags & kernel->page_format.flag.swapbacked)
-			c->node->shmem_pmd_mapped += whole ? nr : 0;
-		else
-			c->node->file_pmd_mapped += whole ? nr : 0;
+		count_pmd_mapped(
+			c, d->flags & kernel->page_format.flag.swapbacked);
 		break;
 	case PA_FOLIO_DEVICE:
-		c->node->file_pmd_mapped += whole && pmd ? nr : 0;
+		if (pmd)
+			count_pmd_mapped(c, false);
 		break;
 	default:
 		break;

@@ -59,6 +59,8 @@ struct pa_search_query {
 	/* Virtual addresses of slots that are accounted for; sorted. */
 	const uint64_t *known;
 	size_t nr_known;
+	/* A slab cache whose objects name pages and hold none; NULL: none. */
+	const struct pa_slab_cache *links;
 	/* Plain C only, where a test compares it with vector instructions. */
 	bool plain;
 };

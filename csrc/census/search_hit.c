@@ -151,6 +151,14 @@ static bool is_known_slot(const struct pa_searcher *s, uint64_t phys)
 	       is_known(search->query, pa_place_address(search->places, phys));
 }
 
+static bool is_link(const struct pa_searcher *s)
+{
+	const struct pa_slab_cache *links = s->search->query->links;
+
+	return links && s->slab &&
+	       links == &s->search->census->slabs->caches.items[s->slab->cache];
+}
+
 /* Why the word at @phys counts for nothing; PA_NR_SEARCH_DROPS: it counts. */
 static struct pa_error *why_dropped(struct pa_searcher *s, uint64_t phys,
 				    enum pa_search_drop *ret)
@@ -179,7 +187,7 @@ static struct pa_error *why_dropped(struct pa_searcher *s, uint64_t phys,
 		err = is_free_object(s, phys, &is_free);
 	if (is_free)
 		*ret = PA_DROP_FREE_OBJECT;
-	else if (!err && is_known_slot(s, phys))
+	else if (!err && (is_link(s) || is_known_slot(s, phys)))
 		*ret = PA_DROP_KNOWN;
 	return err;
 }

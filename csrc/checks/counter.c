@@ -173,11 +173,13 @@ static void check_node(struct pa_check_context *c, const struct pa_node *node,
 		{ "NR_SHMEM_THPS", PA_ENUM_NR_SHMEM_THPS, n->shmem_thps / unit,
 		  n->shmem_thps / unit },
 		{ "NR_SHMEM_PMDMAPPED", PA_ENUM_NR_SHMEM_PMDMAPPED,
-		  n->shmem_pmd_mapped / unit, n->shmem_pmd_mapped / unit },
+		  n->shmem_pmd_mapped / unit,
+		  n->shmem_pmd_mapped_counted / unit },
 		{ "NR_FILE_THPS", PA_ENUM_NR_FILE_THPS, n->file_thps / unit,
 		  n->file_thps / unit },
 		{ "NR_FILE_PMDMAPPED", PA_ENUM_NR_FILE_PMDMAPPED,
-		  n->file_pmd_mapped / unit, n->file_pmd_mapped / unit },
+		  n->file_pmd_mapped / unit,
+		  n->file_pmd_mapped_counted / unit },
 	};
 
 	for (size_t i = 0; i < sizeof(drifts) / sizeof(drifts[0]); i++)

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "census/excess.h"
@@ -79,16 +78,6 @@ static void add_folio(struct pa_check_context *c, struct pa_finding *f,
 #define MAX_TOLD 6
 
 /*
- * Buffer heads name their page without a reference each: PG_private has one
- * for all of them (attach_page_buffers()).
- */
-static bool is_link(const struct pa_place *place)
-{
-	return place->kind == PA_PLACE_SLAB && place->cache &&
-	       !strcmp(place->cache->name, "buffer_head");
-}
-
-/*
  * What a hit makes of the finding. A word that is in use holds the page, as
  * far as anybody can tell; a list's links and bare physical addresses hold
  * nothing.
@@ -104,7 +93,7 @@ static enum pa_severity hit_severity(const struct pa_search_hit *hit,
 	default:
 		return PA_BUG;
 	}
-	if (place->dead || is_link(place))
+	if (place->dead)
 		return PA_BUG;
 	return place->task ? PA_INFO : PA_SUSPECT;
 }

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""mapcount-mismatch, refcount-leak and -underflow, counter-drift: counts changed in real dumps."""
+
+from __future__ import annotations
+
+import stat
+from typing import Any, Optional
+
+import drgn
+import pytest
+from drgn.helpers.linux.mmzone import for_each_online_pgdat
+from folios import KINDS, Mapped, count, entry, find, task
+from planting import PAGE_SIZE, Expected, Site, has_member
+
+MAPCOUNTS = ("_mapcount", "entire mapcount", "_large_mapcount", "_nr_pages_mapped")
+
+
+@pytest.fixture(params=KINDS)
+def folio(request: pytest.FixtureRequest, site: Site) -> Mapped:
+    """A mapped folio of each kind in turn."""
+    return find(site, request.param)
+
+
+def about(check: str, folio: Mapped, severity: str = "bug") -> Expected:
+    return check, severity, folio.pfn, folio.pfn + folio.pages
+
+
+def said(finding: "dict[str, Any]", name: str) -> "tuple[int, int]":
+    """What a finding has as stored and as counted."""
+    stored, counted = finding["evidence"][name].split(", ")
+    return int(stored.removesuffix(" stored")), int(counted.removesuffix(" counted"))
+
+
+# Mapcounts.
+
+
+@pytest.mark.parametrize("amount", [1, -1])
+@pytest.mark.parametrize("name", MAPCOUNTS)
+def test_mapcount_is_off(site: Site, folio: Mapped, name: str, amount: int) -> None:
+    counter = count(site, folio, name)
+    if counter is None:
+        pytest.skip("such folios of this kernel have no such count")
+    site.add(counter, amount)
+    (finding,) = site.expect(about("mapcount-mismatch", folio))
+    stored, counted = said(finding, name)
+    assert stored == counted + amount
+
+
+@pytest.mark.parametrize("amount", [1, -1])
+def test_mapcount_of_an_mm_is_off(site: Site, amount: int) -> None:
+    """v7 counts the maps of the first two mms of a folio apart."""
+    folio = find(site, "thp")
+    second = site.page(folio.pfn + 1)[0]
+    try:
+        whole = drgn.Object(site.prog, "struct folio", address=int(site.page(folio.pfn)))
+    except LookupError:
+        whole = second
+    if not has_member(whole, "_mm_id_mapcount"):
+        pytest.skip("this kernel has no such count")
+    slot = next(i for i in range(2) if int(whole._mm_id_mapcount[i]) >= 0)
+    site.add(whole._mm_id_mapcount[slot], amount)
+    (finding,) = site.expect(about("mapcount-mismatch", folio))
+    assert said(finding, "_mm_id_mapcount") == (1 + amount, 1)
+
+
+def test_unmapped_and_not_counted(site: Site, folio: Mapped) -> None:
+    """An entry is cleared, and rmap is not told."""
+    site.write(folio.entry.address, bytes(8))
+    (finding,) = site.expect(about("mapcount-mismatch", folio))
+    name = "entire mapcount" if folio.whole else "_mapcount"
+    stored, counted = said(finding, name)
+    assert stored == counted + 1
+
+
+def unused_entry(site: Site) -> int:
+    """Where an entry is that maps nothing, in a page table of pages."""
+    (event,) = site.events("thp")
+    # Of each folio of the third quarter a part was unmapped.
+    found = entry(site, event["pid"], event["address"] + event["size"] // 2 + 110 * PAGE_SIZE)
+    assert not found.value
+    assert found.order == 0
+    return found.address
+
+
+@pytest.mark.parametrize("kind", ["anon", "thp by pages", "shmem", "file"])
+def test_mapped_and_not_counted(site: Site, kind: str) -> None:
+    """An entry is there that rmap was never told of."""
+    folio = find(site, kind)
+    site.write(unused_entry(site), folio.entry.value.to_bytes(8, "little"))
+    (finding,) = site.expect(about("mapcount-mismatch", folio))
+    stored, counted = said(finding, "_mapcount")
+    assert stored == counted - 1
+
+
+@pytest.mark.parametrize("state", ["offline", "altmap", "hole"])
+def test_unusable_page_is_mapped(site: Site, state: str) -> None:
+    pfn = site.ranges(state)[0][0] + 77
+    bits = find(site, "anon").entry.value & ~(0xFFFFFFFFFF << 12)
+    site.write(unused_entry(site), (bits | pfn << 12).to_bytes(8, "little"))
+    site.expect(("stale-page-reference", "bug", pfn, pfn + 1))
+
+
+def test_free_page_is_mapped(site: Site) -> None:
+    block = site.free_block(0)
+    bits = find(site, "anon").entry.value & ~(0xFFFFFFFFFF << 12)
+    site.write(unused_entry(site), (bits | block.pfn << 12).to_bytes(8, "little"))
+    site.expect(("stale-page-reference", "bug", block.pfn, block.pfn + 1))
+
+
+# References.
+
+
+@pytest.mark.parametrize("amount", [1, -1, 2])
+def test_refcount_is_off(site: Site, folio: Mapped, amount: int) -> None:
+    site.add(site.refcount(folio.pfn), amount)
+    check = "refcount-leak" if amount > 0 else "refcount-underflow"
+    (finding,) = site.expect(about(check, folio))
+    stored, counted = said(finding, "_refcount")
+    assert stored == counted + amount
+
+
+def stack_word(site: Site, pid: int) -> int:
+    """The address of a word of 0 in the live part of a sleeping task's kernel stack."""
+    sleeper = task(site, pid)
+    bottom = int(sleeper.thread.sp)
+    end = int(sleeper.stack) + 4 * PAGE_SIZE - drgn.sizeof(site.prog.type("struct pt_regs"))
+    for address in range(bottom + 64, end - 64, 8):
+        if not site.prog.read_u64(address):
+            return address
+    raise AssertionError("no such word")
+
+
+@pytest.mark.parametrize("tag", [0, 1])
+def test_extra_reference_of_a_task(site: Site, folio: Mapped, tag: int) -> None:
+    """The same with the page's address on a stack: whoever it is has it in hand."""
+    (sleeper,) = site.events("aio")
+    at = stack_word(site, sleeper["pid"])
+    site.add(site.refcount(folio.pfn), 1)
+    site.write(at, (int(site.page(folio.pfn)) | tag).to_bytes(8, "little"))
+    site.expect_nothing()
+    assert site.new_infos() == {about("refcount-leak", folio, "info")}
+    (finding,) = (f for f in site.audit().findings if f["check"] == "refcount-leak")
+    assert f"stack of aio ({sleeper['pid']})" in finding["evidence"]["also_named_by"]
+
+
+def test_extra_reference_of_an_object(site: Site, folio: Mapped) -> None:
+    """The same with the page's address in an object of the kernel's."""
+    (sleeper,) = site.events("aio")
+    holder = task(site, sleeper["pid"])
+    assert not holder.journal_info
+    site.add(site.refcount(folio.pfn), 1)
+    site.set(holder.journal_info, int(site.page(folio.pfn)))
+    (finding,) = site.expect(about("refcount-leak", folio, "suspect"))
+    named = finding["evidence"]["also_named_by"]
+    offset = int(holder.journal_info.address_of_()) - int(holder)
+    assert f"object {int(holder):#x} + {offset:#x} of task_struct" in named
+
+
+def test_reference_of_an_object_that_was_counted(site: Site, folio: Mapped) -> None:
+    """A pointer without a reference is no finding."""
+    (sleeper,) = site.events("aio")
+    site.set(task(site, sleeper["pid"]).journal_info, int(site.page(folio.pfn)))
+    site.expect_nothing()
+    assert site.new_infos() == set()
+
+
+# Pipes.
+
+
+def pipe_buffer(site: Site) -> drgn.Object:
+    """The buffer of a pipe that a task has written some bytes to."""
+    pid = site.events("pipe")[0]["pid"]
+    files = task(site, pid).files.fdt
+    for fd in range(int(files.max_fds)):
+        file = files.fd[fd]
+        if not file or not stat.S_ISFIFO(int(file.f_inode.i_mode)):
+            continue
+        pipe = drgn.cast("struct pipe_inode_info *", file.private_data)
+        return pipe.bufs[int(pipe.tail) % int(pipe.ring_size)]
+    raise AssertionError("no pipe")
+
+
+def test_page_of_a_pipe_was_freed(site: Site) -> None:
+    block = site.free_block(0)
+    site.set(pipe_buffer(site).page, int(site.page(block.pfn)))
+    site.expect(("stale-page-reference", "bug", block.pfn, block.pfn + 1))
+
+
+# Counters of nodes.
+
+
+def node_counter(site: Site, name: str) -> Optional[drgn.Object]:
+    """A node's counter; None where the kernel has none of that name."""
+    try:
+        item = int(site.prog.constant(name))
+    except LookupError:
+        return None
+    (node,) = for_each_online_pgdat(site.prog)
+    return node.vm_stat[item].counter
+
+
+DRIFT: Expected = ("counter-drift", "bug", None, None)
+
+
+@pytest.mark.parametrize("amount", [1, -1])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NR_ANON_MAPPED",
+        "NR_FILE_MAPPED",
+        "NR_ANON_THPS",
+        "NR_SHMEM",
+        "NR_SHMEM_THPS",
+        "NR_SHMEM_PMDMAPPED",
+        "NR_FILE_THPS",
+        "NR_FILE_PMDMAPPED",
+        "NR_FOLL_PIN_ACQUIRED",
+        "NR_FOLL_PIN_RELEASED",
+    ],
+)
+def test_counter_is_off(site: Site, name: str, amount: int) -> None:
+    counter = node_counter(site, name)
+    if counter is None:
+        pytest.skip("this kernel has no such counter")
+    site.add(counter, amount)
+    (finding,) = site.expect(DRIFT)
+    sign = -1 if name.endswith("RELEASED") else 1
+    assert finding["evidence"]["difference"] == amount * sign
+
+
+@pytest.mark.parametrize("name", ["NR_ISOLATED_ANON", "NR_ISOLATED_FILE"])
+def test_isolation_is_lost(site: Site, name: str) -> None:
+    """A folio that was isolated and put back, and is still counted; and one counted twice."""
+    counter = node_counter(site, name)
+    assert counter is not None
+    site.add(counter, -1)
+    site.expect(DRIFT)
+    # More than there are folios that somebody may have in hand.
+    site.add(counter, 1 + 100000)
+    site.expect(DRIFT)
