@@ -112,16 +112,43 @@ static struct pa_error *read_base(struct pa_memory *memory,
 	return NULL;
 }
 
+/*
+ * The bit of an entry that memory encryption took for itself (the C bit of
+ * SME and SEV, the shared bit of TDX) is no more of a frame's address:
+ * physical_mask says so, and VMCOREINFO only of the first two.
+ */
+static struct pa_error *read_physical_mask(struct pa_memory *memory,
+					   const struct pa_layout *layout,
+					   struct pa_address_space *ret)
+{
+	uint64_t mask;
+	struct pa_error *err;
+
+	if (!PA_HAS_SYM(layout, physical_mask))
+		return NULL;
+	err = pa_memory_read_u64(memory, PA_SYM(layout, physical_mask), &mask);
+	if (pa_error_is_absent(err)) {
+		pa_error_destroy(err);
+		return NULL;
+	}
+	/* No machine has addresses of less than 36 bits. */
+	if (!err && (mask & PA_MASK(36)) == PA_MASK(36))
+		ret->entry_phys_mask &= mask;
+	return err;
+}
+
 static struct pa_error *x86_64_setup_regions(struct pa_memory *memory,
 					     const struct pa_layout *layout,
 					     struct pa_address_space *ret)
 {
 	bool l5 = ret->levels == 5;
 	uint64_t vmalloc;
-	struct pa_error *err =
-		read_base(memory, &layout->symbols[PA_SYM_vmemmap_base],
-			  l5 ? VMEMMAP_L5 : VMEMMAP_L4, &ret->vmemmap_start);
+	struct pa_error *err = read_physical_mask(memory, layout, ret);
 
+	if (err)
+		return err;
+	err = read_base(memory, &layout->symbols[PA_SYM_vmemmap_base],
+			l5 ? VMEMMAP_L5 : VMEMMAP_L4, &ret->vmemmap_start);
 	if (err)
 		return err;
 	err = read_base(memory, &layout->symbols[PA_SYM_vmalloc_base],
