@@ -1,44 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/io_uring.h"
 
-#include <inttypes.h>
-
+#include "kernel/io_uring_ctx.h"
 #include "kernel/list.h"
 #include "kernel/page_array.h"
 #include "kernel/xarray.h"
 
-#define MAX_CTX_BYTES 8192
-#define MAX_UBUF_BYTES 128
 #define MAX_REGION_BYTES 64
 #define MAX_GROUP_BYTES 128
 #define MAX_AREA_BYTES 1024
-#define MAX_BVEC_BYTES 64
 /* IORING_SETUP_NO_MMAP of the user's headers: the rings are user memory. */
 #define SETUP_NO_MMAP (1u << 14)
 /* BGID_ARRAY: how many io_buffer_lists io_bl has. */
 #define NR_LOW_GROUPS 64
-/* IORING_MAX_REG_BUFFERS is 2^14; xarrays of groups have 2^16. */
-#define MAX_BUFFERS PA_BIT(16)
-/* io_validate_user_buf_range() allows 2^40 bytes. */
-#define MAX_BVECS PA_BIT(28)
-/* bio_vecs that are read at once. */
-#define NR_AT_ONCE 64
 #define MAX_LIST PA_BIT(20)
-
-/* The io_ring_ctx being walked. */
-struct ring {
-	struct pa_io_uring_walk *walk;
-	uint64_t address;
-	uint8_t bytes[MAX_CTX_BYTES];
-};
-
-#define RING_GET(ring, member) \
-	PA_GET((ring)->walk->kernel->layout, (ring)->bytes, io_ring_ctx, member)
-#define RING_HAS(ring, member) \
-	PA_HAS((ring)->walk->kernel->layout, io_ring_ctx, member)
-#define RING_ADDRESS(ring, member) \
-	((ring)->address +         \
-	 PA_OFFSETOF((ring)->walk->kernel->layout, io_ring_ctx, member))
 
 bool pa_io_uring_knows(const struct pa_layout *layout)
 {
@@ -58,27 +33,10 @@ bool pa_io_uring_knows(const struct pa_layout *layout)
 	       PA_HAS(layout, io_mapped_ubuf, nr_bvecs) &&
 	       PA_HAS(layout, io_mapped_ubuf, bvec) &&
 	       PA_HAS(layout, bio_vec, bv_page) &&
-	       PA_SIZEOF(layout, io_ring_ctx) <= MAX_CTX_BYTES &&
-	       PA_SIZEOF(layout, io_mapped_ubuf) <= MAX_UBUF_BYTES &&
-	       PA_SIZEOF(layout, bio_vec) <= MAX_BVEC_BYTES &&
+	       PA_SIZEOF(layout, io_ring_ctx) <= PA_MAX_IO_RING_CTX_BYTES &&
+	       PA_SIZEOF(layout, io_mapped_ubuf) <= PA_MAX_IO_UBUF_BYTES &&
+	       PA_SIZEOF(layout, bio_vec) <= PA_MAX_BIO_VEC_BYTES &&
 	       PA_SIZEOF(layout, bio_vec);
-}
-
-/* One part that can't be read is no reason to leave the others out. */
-static struct pa_error *forgive(struct pa_io_uring_walk *walk,
-				struct pa_error *err)
-{
-	if (!pa_error_is_target(err))
-		return err;
-	pa_error_destroy(err);
-	walk->unreadable++;
-	return NULL;
-}
-
-static void tell(struct pa_io_uring_walk *walk,
-		 const struct pa_io_uring_page *page)
-{
-	walk->stopped = walk->stopped || !walk->visit(walk->arg, page);
 }
 
 /* Arrays of pages of one kind. */
@@ -97,7 +55,7 @@ static bool visit_array(void *arg, uint64_t index, uint64_t slot, uint64_t page)
 		.index = index,
 	};
 
-	tell(pages->walk, &told);
+	pa_io_uring_tell(pages->walk, &told);
 	return !pages->walk->stopped;
 }
 
@@ -111,161 +69,6 @@ static struct pa_error *visit_pages(struct pa_io_uring_walk *walk,
 		return NULL;
 	return pa_page_array_visit(walk->memory, array, nr, visit_array,
 				   &pages);
-}
-
-/* Registered buffers. */
-
-/*
- * A buffer lent by a driver (io_buffer_register_bvec()) is released by that
- * driver.
- */
-static bool is_lent(const struct pa_layout *layout, const uint8_t *ubuf)
-{
-	if (PA_HAS(layout, io_mapped_ubuf, flags))
-		return !PA_HAS_ENUM(layout, IO_REGBUF_F_KBUF) ||
-		       PA_GET(layout, ubuf, io_mapped_ubuf, flags) &
-			       (uint64_t)PA_ENUM(layout, IO_REGBUF_F_KBUF);
-	return PA_HAS(layout, io_mapped_ubuf, is_kbuf) &&
-	       PA_GET(layout, ubuf, io_mapped_ubuf, is_kbuf);
-}
-
-/*
- * One pin for each bvec: of a page or, where the folios of the buffer were
- * coalesced (io_coalesce_buffer(), v6.12), of a folio.
- */
-static struct pa_error *visit_bvecs(struct pa_io_uring_walk *walk,
-				    uint64_t bvecs, uint64_t nr,
-				    struct pa_io_uring_page *page)
-{
-	const struct pa_layout *layout = walk->kernel->layout;
-	uint64_t size = PA_SIZEOF(layout, bio_vec);
-	uint8_t bytes[NR_AT_ONCE * MAX_BVEC_BYTES];
-
-	for (uint64_t done = 0; done < nr; done += NR_AT_ONCE) {
-		uint64_t part = pa_min(nr - done, NR_AT_ONCE);
-		uint64_t at = bvecs + done * size;
-		struct pa_error *err =
-			pa_memory_read(walk->memory, at, part * size, bytes);
-
-		if (err)
-			return err;
-		for (uint64_t i = 0; !walk->stopped && i < part; i++) {
-			page->page = PA_GET(layout, bytes + i * size, bio_vec,
-					    bv_page);
-			page->slot = at + i * size +
-				     PA_OFFSETOF(layout, bio_vec, bv_page);
-			if (page->page)
-				tell(walk, page);
-		}
-		if (walk->stopped)
-			break;
-	}
-	return NULL;
-}
-
-static struct pa_error *visit_ubuf(struct pa_io_uring_walk *walk, uint64_t ubuf,
-				   uint64_t index)
-{
-	const struct pa_layout *layout = walk->kernel->layout;
-	uint32_t header = PA_OFFSETOF(layout, io_mapped_ubuf, bvec);
-	struct pa_io_uring_page page = { .index = index };
-	uint8_t bytes[MAX_UBUF_BYTES] = { 0 };
-	uint64_t nr;
-	struct pa_error *err;
-
-	if (pa_map_has(&walk->met, ubuf))
-		return NULL;
-	if (!pa_map_set(&walk->met, ubuf, index))
-		return &pa_error_no_memory;
-	err = pa_memory_read(walk->memory, ubuf, header, bytes);
-	if (err)
-		return err;
-	/* The dummy of an empty slot (dummy_ubuf, before v6.13) has none. */
-	nr = PA_GET(layout, bytes, io_mapped_ubuf, nr_bvecs);
-	if (nr > MAX_BVECS)
-		return pa_error_at(PA_ERROR_CORRUPT, ubuf,
-				   "registered buffer at 0x%" PRIx64
-				   " of %" PRIu64 " bvecs",
-				   ubuf, nr);
-	page.hold = is_lent(layout, bytes) ? PA_IO_URING_LENT :
-					     PA_IO_URING_PINNED;
-	return visit_bvecs(walk, ubuf + header, nr, &page);
-}
-
-/* The buffer in the table's slot @index, 0 if none. */
-static struct pa_error *read_slot(struct ring *ring, uint64_t table,
-				  uint64_t index, uint64_t *ret)
-{
-	struct pa_memory *memory = ring->walk->memory;
-	struct pa_error *err =
-		pa_memory_read_u64(memory, table + index * 8, ret);
-
-	if (err || !*ret || !RING_HAS(ring, buf_table__nodes))
-		return err;
-	/* A struct io_rsrc_node since v6.13. */
-	return pa_memory_read_u64(memory,
-				  *ret + PA_OFFSETOF(ring->walk->kernel->layout,
-						     io_rsrc_node, buf),
-				  ret);
-}
-
-static struct pa_error *read_table(struct ring *ring, uint64_t *table_ret,
-				   uint64_t *nr_ret)
-{
-	const struct pa_layout *layout = ring->walk->kernel->layout;
-	uint64_t data, nr = 0;
-	uint32_t nr_data;
-	struct pa_error *err;
-
-	if (RING_HAS(ring, buf_table__nodes)) {
-		*table_ret = RING_GET(ring, buf_table__nodes);
-		*nr_ret = RING_GET(ring, buf_table__nr);
-		return NULL;
-	}
-	*table_ret = RING_GET(ring, user_bufs);
-	nr = RING_GET(ring, nr_user_bufs);
-	/* 0 for as long as io_sqe_buffers_unregister() waits for their users. */
-	if (*table_ret && !nr && RING_HAS(ring, buf_data) &&
-	    PA_HAS(layout, io_rsrc_data, nr)) {
-		data = RING_GET(ring, buf_data);
-		if (data) {
-			err = pa_memory_read_u32(
-				ring->walk->memory,
-				data + PA_OFFSETOF(layout, io_rsrc_data, nr),
-				&nr_data);
-			if (err)
-				return err;
-			nr = nr_data;
-		}
-	}
-	*nr_ret = nr;
-	return NULL;
-}
-
-static struct pa_error *visit_buffers(struct ring *ring)
-{
-	struct pa_io_uring_walk *walk = ring->walk;
-	uint64_t table, nr;
-	struct pa_error *err = read_table(ring, &table, &nr);
-
-	if (err)
-		return err;
-	if (!table)
-		return NULL;
-	if (nr > MAX_BUFFERS)
-		return pa_error_at(PA_ERROR_CORRUPT, ring->address,
-				   "io_uring at 0x%" PRIx64 " with %" PRIu64
-				   " buffers",
-				   ring->address, nr);
-	for (uint64_t i = 0; !err && !walk->stopped && i < nr; i++) {
-		uint64_t ubuf;
-
-		err = read_slot(ring, table, i, &ubuf);
-		if (!err && ubuf)
-			err = visit_ubuf(walk, ubuf, i);
-		err = forgive(walk, err);
-	}
-	return err;
 }
 
 /* The rings, and rings of provided buffers. */
@@ -347,53 +150,56 @@ static struct pa_error *visit_direct(struct pa_io_uring_walk *walk,
 	page.page =
 		pa_pfn_to_page(walk->kernel, (address - space->direct_start) >>
 						     space->page_shift);
-	tell(walk, &page);
+	pa_io_uring_tell(walk, &page);
 	return NULL;
 }
 
-static struct pa_error *visit_rings(struct ring *ring)
+static struct pa_error *visit_rings(struct pa_io_ring *ring)
 {
 	struct pa_io_uring_walk *walk = ring->walk;
-	bool user = RING_GET(ring, flags) & SETUP_NO_MMAP;
+	bool user = PA_RING_GET(ring, flags) & SETUP_NO_MMAP;
 	uint64_t nr_ring = 0, nr_sqe = 0;
 	struct pa_error *err;
 
-	if (RING_HAS(ring, ring_region)) {
-		err = forgive(walk,
-			      visit_region_at(walk,
-					      RING_ADDRESS(ring, ring_region)));
-		if (!err && RING_HAS(ring, sq_region))
-			err = forgive(
+	if (PA_RING_HAS(ring, ring_region)) {
+		err = pa_io_uring_forgive(
+			walk,
+			visit_region_at(walk,
+					PA_RING_ADDRESS(ring, ring_region)));
+		if (!err && PA_RING_HAS(ring, sq_region))
+			err = pa_io_uring_forgive(
 				walk,
 				visit_region_at(walk,
-						RING_ADDRESS(ring, sq_region)));
+						PA_RING_ADDRESS(ring,
+								sq_region)));
 		return err;
 	}
-	if (RING_HAS(ring, n_ring_pages) && RING_HAS(ring, n_sqe_pages) &&
-	    RING_HAS(ring, ring_pages) && RING_HAS(ring, sqe_pages)) {
-		nr_ring = RING_GET(ring, n_ring_pages);
-		nr_sqe = RING_GET(ring, n_sqe_pages);
+	if (PA_RING_HAS(ring, n_ring_pages) && PA_RING_HAS(ring, n_sqe_pages) &&
+	    PA_RING_HAS(ring, ring_pages) && PA_RING_HAS(ring, sqe_pages)) {
+		nr_ring = PA_RING_GET(ring, n_ring_pages);
+		nr_sqe = PA_RING_GET(ring, n_sqe_pages);
 	}
 	if (nr_ring)
-		err = user ? visit_pages(walk, RING_GET(ring, ring_pages),
+		err = user ? visit_pages(walk, PA_RING_GET(ring, ring_pages),
 					 nr_ring, PA_IO_URING_PINNED) :
-			     visit_allocated(walk, RING_GET(ring, ring_pages),
+			     visit_allocated(walk,
+					     PA_RING_GET(ring, ring_pages),
 					     nr_ring);
 	else
-		err = visit_direct(walk, RING_GET(ring, rings),
-				   RING_ADDRESS(ring, rings));
-	err = forgive(walk, err);
+		err = visit_direct(walk, PA_RING_GET(ring, rings),
+				   PA_RING_ADDRESS(ring, rings));
+	err = pa_io_uring_forgive(walk, err);
 	if (err)
 		return err;
 	if (nr_sqe)
-		err = user ? visit_pages(walk, RING_GET(ring, sqe_pages),
+		err = user ? visit_pages(walk, PA_RING_GET(ring, sqe_pages),
 					 nr_sqe, PA_IO_URING_PINNED) :
-			     visit_allocated(walk, RING_GET(ring, sqe_pages),
+			     visit_allocated(walk, PA_RING_GET(ring, sqe_pages),
 					     nr_sqe);
 	else
-		err = visit_direct(walk, RING_GET(ring, sq_sqes),
-				   RING_ADDRESS(ring, sq_sqes));
-	return forgive(walk, err);
+		err = visit_direct(walk, PA_RING_GET(ring, sq_sqes),
+				   PA_RING_ADDRESS(ring, sq_sqes));
+	return pa_io_uring_forgive(walk, err);
 }
 
 /* The ring of provided buffers of the io_buffer_list at @list, if it has one. */
@@ -444,7 +250,7 @@ static bool find_entry(void *arg, const struct pa_xarray_entry *entry)
 {
 	struct found *found = arg;
 
-	if (found->list.length >= MAX_BUFFERS ||
+	if (found->list.length >= PA_MAX_IO_BUFFERS ||
 	    !pa_is_kernel_address(entry->entry))
 		return true;
 	found->failed = !pa_array_append(&found->list, entry->entry);
@@ -467,22 +273,24 @@ visit_xarray(struct pa_io_uring_walk *walk, uint64_t xarray,
 		err = &pa_error_no_memory;
 	walk->unreadable += result.unreadable + result.corrupt;
 	for (size_t i = 0; !err && !walk->stopped && i < found.list.length; i++)
-		err = forgive(walk, visit(walk, found.list.items[i]));
+		err = pa_io_uring_forgive(walk,
+					  visit(walk, found.list.items[i]));
 	pa_array_deinit(&found.list);
 	return err;
 }
 
-static struct pa_error *visit_groups(struct ring *ring)
+static struct pa_error *visit_groups(struct pa_io_ring *ring)
 {
 	struct pa_io_uring_walk *walk = ring->walk;
-	uint64_t low = RING_HAS(ring, io_bl) ? RING_GET(ring, io_bl) : 0;
+	uint64_t low = PA_RING_HAS(ring, io_bl) ? PA_RING_GET(ring, io_bl) : 0;
 	uint64_t size = PA_SIZEOF(walk->kernel->layout, io_buffer_list);
 	struct pa_error *err = NULL;
 
 	for (unsigned int i = 0; low && !err && i < NR_LOW_GROUPS; i++)
-		err = forgive(walk, visit_group(walk, low + i * size));
-	if (!err && RING_HAS(ring, io_bl_xa))
-		err = visit_xarray(walk, RING_ADDRESS(ring, io_bl_xa),
+		err = pa_io_uring_forgive(walk,
+					  visit_group(walk, low + i * size));
+	if (!err && PA_RING_HAS(ring, io_bl_xa))
+		err = visit_xarray(walk, PA_RING_ADDRESS(ring, io_bl_xa),
 				   visit_group);
 	return err;
 }
@@ -495,21 +303,22 @@ static bool visit_buffer_page(void *arg, uint64_t node)
 		.page = node - walk->kernel->page_format.lru,
 	};
 
-	tell(walk, &page);
+	pa_io_uring_tell(walk, &page);
 	return !walk->stopped;
 }
 
 /* Pages with struct io_buffers: io_refill_buffer_cache(), v5.18 to v6.9. */
-static struct pa_error *visit_buffer_pages(struct ring *ring)
+static struct pa_error *visit_buffer_pages(struct pa_io_ring *ring)
 {
 	struct pa_io_uring_walk *walk = ring->walk;
 	struct pa_list_result result;
 	struct pa_error *err;
 
-	if (!RING_HAS(ring, io_buffers_pages))
+	if (!PA_RING_HAS(ring, io_buffers_pages))
 		return NULL;
-	err = pa_list_walk(walk->memory, RING_ADDRESS(ring, io_buffers_pages),
-			   MAX_LIST, visit_buffer_page, walk, &result);
+	err = pa_list_walk(walk->memory,
+			   PA_RING_ADDRESS(ring, io_buffers_pages), MAX_LIST,
+			   visit_buffer_page, walk, &result);
 	if (!err && result.end != PA_LIST_WHOLE &&
 	    result.end != PA_LIST_STOPPED)
 		walk->unreadable++;
@@ -529,11 +338,11 @@ static struct pa_error *visit_zcrx(struct pa_io_uring_walk *walk, uint64_t ifq)
 	if (!pa_map_set(&walk->met, ifq, 0))
 		return &pa_error_no_memory;
 	if (PA_HAS(layout, io_zcrx_ifq, rq_region))
-		err = forgive(walk,
-			      visit_region_at(walk,
-					      ifq + PA_OFFSETOF(layout,
-								io_zcrx_ifq,
-								rq_region)));
+		err = pa_io_uring_forgive(
+			walk,
+			visit_region_at(walk,
+					ifq + PA_OFFSETOF(layout, io_zcrx_ifq,
+							  rq_region)));
 	if (!err)
 		err = pa_memory_read_u64(
 			walk->memory,
@@ -550,11 +359,11 @@ static struct pa_error *visit_zcrx(struct pa_io_uring_walk *walk, uint64_t ifq)
 			   PA_IO_URING_PINNED);
 }
 
-static struct pa_error *visit_zcrxs(struct ring *ring)
+static struct pa_error *visit_zcrxs(struct pa_io_ring *ring)
 {
 	const struct pa_layout *layout = ring->walk->kernel->layout;
 
-	if (!RING_HAS(ring, zcrx_ctxs))
+	if (!PA_RING_HAS(ring, zcrx_ctxs))
 		return NULL;
 	if (!PA_HAS(layout, io_zcrx_ifq, area) ||
 	    !PA_HAS(layout, io_zcrx_area, mem__pages) ||
@@ -564,24 +373,25 @@ static struct pa_error *visit_zcrxs(struct ring *ring)
 		ring->walk->unreadable++;
 		return NULL;
 	}
-	return visit_xarray(ring->walk, RING_ADDRESS(ring, zcrx_ctxs),
+	return visit_xarray(ring->walk, PA_RING_ADDRESS(ring, zcrx_ctxs),
 			    visit_zcrx);
 }
 
-static struct pa_error *visit_param(struct ring *ring)
+static struct pa_error *visit_param(struct pa_io_ring *ring)
 {
-	if (!RING_HAS(ring, param_region))
+	if (!PA_RING_HAS(ring, param_region))
 		return NULL;
-	return visit_region_at(ring->walk, RING_ADDRESS(ring, param_region));
+	return visit_region_at(ring->walk, PA_RING_ADDRESS(ring, param_region));
 }
 
 struct pa_error *pa_io_uring_visit(struct pa_io_uring_walk *walk, uint64_t ctx)
 {
-	static struct pa_error *(*const parts[])(struct ring * ring) = {
-		visit_buffers,	    visit_rings, visit_groups,
-		visit_buffer_pages, visit_zcrxs, visit_param,
+	static struct pa_error *(*const parts[])(struct pa_io_ring * ring) = {
+		pa_io_uring_buffers, pa_io_uring_retired, visit_rings,
+		visit_groups,	     visit_buffer_pages,  visit_zcrxs,
+		visit_param,
 	};
-	struct ring ring = { .walk = walk, .address = ctx };
+	struct pa_io_ring ring = { .walk = walk, .address = ctx };
 	struct pa_error *err = pa_memory_read(
 		walk->memory, ctx, PA_SIZEOF(walk->kernel->layout, io_ring_ctx),
 		ring.bytes);
@@ -589,7 +399,7 @@ struct pa_error *pa_io_uring_visit(struct pa_io_uring_walk *walk, uint64_t ctx)
 	for (size_t i = 0;
 	     !err && !walk->stopped && i < sizeof(parts) / sizeof(parts[0]);
 	     i++)
-		err = forgive(walk, parts[i](&ring));
+		err = pa_io_uring_forgive(walk, parts[i](&ring));
 	return err;
 }
 

@@ -29,6 +29,8 @@ enum {
 	CTX_RING_REGION = 96,
 	CTX_SQ_REGION = 120,
 	CTX_PARAM_REGION = 144,
+	CTX_REF_LIST = 168,
+	CTX_PUT_LIST = 184,
 	CTX_BYTES = 192,
 };
 
@@ -174,6 +176,80 @@ static void test_old(struct pa_memory *memory, struct pa_memmap *memmap)
 	seen.limit = 3;
 	CHECK_OK(pa_io_uring_visit(&walk, CTX));
 	CHECK(seen.nr == 3 && walk.stopped);
+	pa_io_uring_walk_deinit(&walk);
+}
+
+static void list_of_one(uint64_t head, uint64_t node)
+{
+	put(head, node);
+	put(head + 8, node);
+	put(node, head);
+	put(node + 8, head);
+}
+
+/* Buffers out of the table that requests use, and that a work is to put. */
+static void test_retired(struct pa_memory *memory, struct pa_memmap *memmap)
+{
+	struct seen seen;
+	struct pa_io_uring_walk walk = start(memory, memmap, &seen);
+
+	make_old_layout();
+	MEMBER(io_ring_ctx, rsrc_ref_list, CTX_REF_LIST, 16);
+	MEMBER(io_ring_ctx, rsrc_put_llist, CTX_PUT_LIST, 8);
+	TYPE(io_rsrc_node, 64);
+	MEMBER(io_rsrc_node, node, 8, 16);
+	MEMBER(io_rsrc_node, rsrc_list, 24, 16);
+	MEMBER(io_rsrc_node, rsrc_data, 40, 8);
+	MEMBER(io_rsrc_node, llist, 48, 8);
+	MEMBER(io_rsrc_put, list, 0, 16);
+	MEMBER(io_rsrc_put, buf, 24, 8);
+	put_bytes(CTX + CTX_NR_BUFS, 3, 4);
+	put(CTX + CTX_DATA, TABLE);
+	/* In use still. */
+	list_of_one(CTX + CTX_REF_LIST, NODES + 8);
+	list_of_one(NODES + 24, NODES + 512);
+	put(NODES + 40, TABLE);
+	put(NODES + 512 + 24, UBUF);
+	set_ubuf(UBUF, 1, 100);
+	/* Files on their way out, and behind them a buffer. */
+	put(CTX + CTX_PUT_LIST, NODES + 64 + 48);
+	list_of_one(NODES + 64 + 24, NODES + 576);
+	put(NODES + 64 + 40, TABLE + 64);
+	put(NODES + 576 + 24, NOWHERE);
+	put(NODES + 64 + 48, NODES + 128 + 48);
+	list_of_one(NODES + 128 + 24, NODES + 640);
+	put(NODES + 128 + 40, TABLE);
+	put(NODES + 640 + 24, LENT);
+	set_ubuf(LENT, 1, 200);
+	CHECK_OK(pa_io_uring_visit(&walk, CTX));
+	CHECK(seen.nr == 2 && !walk.unreadable);
+	CHECK(saw(&seen, 0, 100, PA_IO_URING_PINNED, UBUF + UBUF_HEADER, 3));
+	CHECK(saw(&seen, 1, 200, PA_IO_URING_PINNED, LENT + UBUF_HEADER, 4));
+	pa_io_uring_walk_deinit(&walk);
+
+	/* A circle. */
+	put(NODES + 128 + 48, NODES + 64 + 48);
+	walk = start(memory, memmap, &seen);
+	CHECK_OK(pa_io_uring_visit(&walk, CTX));
+	CHECK(seen.nr == 2 && walk.unreadable == 1);
+	pa_io_uring_walk_deinit(&walk);
+	put(CTX + CTX_PUT_LIST, 0);
+
+	/* v6.3 has one a node, and says what it is. */
+	MEMBER(io_rsrc_node, type, 0, 2);
+	MEMBER(io_rsrc_node, empty, 2, 1);
+	MEMBER(io_rsrc_node, item__buf, 56, 8);
+	put(NODES + 56, UBUF);
+	put_bytes(NODES, 1, 2);
+	walk = start(memory, memmap, &seen);
+	CHECK_OK(pa_io_uring_visit(&walk, CTX));
+	CHECK(seen.nr == 1);
+	CHECK(saw(&seen, 0, 100, PA_IO_URING_PINNED, UBUF + UBUF_HEADER, 3));
+	pa_io_uring_walk_deinit(&walk);
+	put_bytes(NODES + 2, 1, 1);
+	walk = start(memory, memmap, &seen);
+	CHECK_OK(pa_io_uring_visit(&walk, CTX));
+	CHECK(!seen.nr && !walk.unreadable);
 	pa_io_uring_walk_deinit(&walk);
 }
 
@@ -348,7 +424,8 @@ int main(void)
 {
 	static void (*const tests[])(struct pa_memory * memory,
 				     struct pa_memmap * memmap) = {
-		test_old, test_ring_pages, test_groups, test_new, test_hostile,
+		test_old,    test_retired, test_ring_pages,
+		test_groups, test_new,	   test_hostile,
 	};
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
