@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Pages that sockets and block I/O hold, beside what drgn finds of them."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+import drgn
+import pytest
+from drgn.helpers.linux import mm, pid, slab
+from drgn.helpers.linux.fs import for_each_file
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
+from dumps import Open
+from lab import make
+from planting import OpenSite, Site
+
+PAGE_SIZE = 4096
+IPPROTO_TCP = 6
+SOCK_STREAM = 1
+#: 0x40 + POISON_POINTER_DELTA, above the bits of a DMA mapping's number.
+PP_SIGNATURE = 0xDEAD000000000040
+PP_MASK = ~(0xFFFFFFFF << 7 | 3)
+
+
+@pytest.fixture
+def program(kernel: str) -> drgn.Program:
+    """All that holds pages, by drgn."""
+    dump = make.dump(kernel, "census")
+    prog = drgn.Program()
+    prog.set_core_dump(dump.vmcore)
+    prog.load_debug_info([dump.vmlinux])
+    return prog
+
+
+def socket_buffers(prog: drgn.Program) -> "Iterator[drgn.Object]":
+    """The struct sk_buff * in the queues of all sockets that tasks have open."""
+    seen = set()
+    for task in for_each_task(prog):
+        for _, file in for_each_file(task) if task.files else ():
+            if file.f_op != prog["socket_file_ops"].address_of_():
+                continue
+            sk = drgn.cast("struct socket *", file.private_data).sk
+            if not sk or sk.value_() in seen:
+                continue
+            seen.add(sk.value_())
+            for queue in sk.sk_receive_queue, sk.sk_write_queue:
+                head, skb = queue.address_of_(), queue.next
+                while skb.value_() != head.value_():
+                    yield skb
+                    skb = skb.next
+            if sk.sk_protocol == IPPROTO_TCP and sk.sk_type == SOCK_STREAM:
+                tree = sk.tcp_rtx_queue.address_of_()
+                yield from rbtree_inorder_for_each_entry("struct sk_buff", tree, "rbnode")
+
+
+def is_pools(page: drgn.Object) -> bool:
+    head = mm.compound_head(page)
+    try:
+        return bool(head.pp_magic.value_() & PP_MASK == PP_SIGNATURE)
+    except AttributeError:
+        return False
+
+
+def fragments(prog: drgn.Program) -> "set[tuple[int, int]]":
+    """Address and pfn of each slot: a fragment's page, and a head that is a fragment."""
+    found = set()
+    for skb in socket_buffers(prog):
+        shared = drgn.Object(prog, "struct skb_shared_info *", (skb.head + skb.end).value_())
+        pools = getattr(skb, "pp_recycle", 0)
+        for fragment in shared.frags[: int(shared.nr_frags)]:
+            try:
+                word = fragment.netmem
+            except AttributeError:
+                word = fragment.bv_page
+            page = drgn.cast("struct page *", word)
+            if not (pools and is_pools(page)):
+                found.add((word.address_, mm.page_to_pfn(page).value_()))
+        if skb.head_frag:
+            page = mm.virt_to_page(skb.head)
+            if not (pools and is_pools(page)):
+                found.add((skb.head.address_, mm.page_to_pfn(page).value_()))
+    return found
+
+
+def check_counts(dossier: "dict[str, Any]") -> int:
+    """References of user pages are as many as stored; how many pages have counts."""
+    counted = 0
+    for page in dossier["pages"]:
+        for count in page["counts"]:
+            assert count["stored"] == count["counted"], page
+        counted += bool(page["counts"])
+    return counted
+
+
+def test_sockets(kernel: str, program: drgn.Program, open_dump: Open) -> None:
+    """Every page of every socket buffer: sent without a copy, from files, and copied."""
+    expected = fragments(program)
+    opened = open_dump(kernel, "census").kernel
+    dossier = opened.dossier(sorted({pfn for _, pfn in expected}))
+    found = [each for each in dossier["references"] if each[0] == "socket buffer"]
+    assert {kind for _, kind, *_ in found} == {"get"}
+    slots = [(slot, pfn) for _, _, _, pfn, slot, *_ in found]
+    assert len(set(slots)) == len(slots)
+    assert set(slots) == expected
+    # Few are on their way, and in no socket's queue.
+    others = opened.census()["holders"]["socket buffer"]["references"] - len(expected)
+    assert 0 <= others <= 4
+    # Two lots of half a MiB of anonymous memory and a file's MiB, at the least.
+    assert check_counts(dossier) > 500
+
+
+def direct_pages(prog: drgn.Program, kernel: str) -> "list[list[int]]":
+    """The pfns of each request of the guest's command "direct"."""
+    event = next(e for e in make.dump(kernel, "census").meta["events"] if e["event"] == "direct")
+    task = pid.find_task(prog, event["pid"])
+    requests = []
+    for i in range(6):
+        base = event["thp"] + i * 20 * PAGE_SIZE if i & 1 else event["address"] + i * 10 * PAGE_SIZE
+        pages = range(base, base + (i + 1) * PAGE_SIZE, PAGE_SIZE)
+        requests.append([mm.follow_pfn(task.mm, page).value_() for page in pages])
+    return requests
+
+
+def test_direct(kernel: str, program: drgn.Program, open_dump: Open) -> None:
+    """The pages of requests that the device never answers; none of writeback's."""
+    requests = direct_pages(program, kernel)
+    opened = open_dump(kernel, "census").kernel
+    dossier = opened.dossier(sorted({pfn for pages in requests for pfn in pages}))
+    found = [each for each in dossier["references"] if each[0] == "block I/O"]
+    kind = "pin" if kernel in ("v6.12", "v7") else "get"
+    assert {each[1] for each in found} == {kind}
+    by_bio: "dict[int, list[tuple[int, int]]]" = {}
+    for _, _, _, pfn, _, owner, index in found:
+        by_bio.setdefault(owner, []).append((index, pfn))
+    held = [[pfn for _, pfn in sorted(pages)] for pages in by_bio.values()]
+    assert all(pages in requests for pages in held), (held, requests)
+    # The device may have answered reads before it was stopped.
+    assert all(pages in held for pages in requests[:4])
+    assert opened.census()["holders"]["block I/O"]["references"] == len(found)
+    assert check_counts(dossier) == len({pfn for pages in requests for pfn in pages})
+
+
+@pytest.fixture
+def site(kernel: str, open_site: OpenSite) -> "Iterator[Site]":
+    site = open_site(kernel, "census")
+    with site.planted():
+        yield site
+
+
+def bio_of(site: Site) -> drgn.Object:
+    """A bio in flight that holds its pages."""
+    pool = site.prog["blkdev_dio_pool"]
+    for each in slab.slab_cache_for_each_allocated_object(pool.bio_slab, "void"):
+        address = each.value_() + pool.front_pad.value_()
+        bio = drgn.Object(site.prog, "struct bio *", address)
+        if bio.bi_pool == pool.address_of_() and bio.bi_vcnt and bio.bi_iter.bi_size:
+            return bio
+    raise AssertionError("no bio in flight")
+
+
+@pytest.mark.parametrize("how", ["clone", "ended", "unpinned"])
+def test_bio_without_pages(site: Site, how: str) -> None:
+    """A clone, one at its end, and one whose flag says so hold nothing."""
+    bio = bio_of(site)
+    before = site.kernel().census()["holders"]["block I/O"]["references"]
+    vectors = [bio.bi_io_vec[i] for i in range(bio.bi_vcnt)]
+    pages = sum((int(v.bv_offset + v.bv_len) + PAGE_SIZE - 1) // PAGE_SIZE for v in vectors)
+    flags = bio.bi_flags.value_()
+    if how == "clone":
+        site.set(bio.bi_flags, flags | 1 << int(site.prog.constant("BIO_CLONED")))
+    elif how == "ended":
+        site.set(bio.bi_iter.bi_size, 0)
+    else:
+        # The same bit says the opposite before v6.5.
+        site.set(bio.bi_flags, flags ^ 1)
+    assert site.kernel().census()["holders"]["block I/O"]["references"] == before - pages
+
+
+def test_free_bio(site: Site) -> None:
+    """What a mempool has in reserve was freed, whatever stands in it."""
+    bio = bio_of(site)
+    pool = bio.bi_pool.bio_pool
+    before = site.kernel().census()["holders"]["block I/O"]["references"]
+    assert pool.curr_nr
+    site.set(pool.elements[0], bio.value_() - bio.bi_pool.front_pad.value_())
+    after = site.kernel().census()["holders"]["block I/O"]["references"]
+    assert 0 < before - after <= 6
+
+
+def test_hostile_socket_buffers(site: Site) -> None:
+    """What says that it is impossible is no socket buffer."""
+    before = site.kernel().census()["holders"]["socket buffer"]["references"]
+    with_pages = (
+        drgn.Object(site.prog, "struct skb_shared_info *", (skb.head + skb.end).value_())
+        for skb in socket_buffers(site.prog)
+    )
+    first, second = (s for _, s in zip(range(2), (s for s in with_pages if s.nr_frags > 1)))
+    nr = first.nr_frags.value_() + second.nr_frags.value_()
+    site.set(first.nr_frags, 255)
+    site.set(second.dataref.counter, 0)
+    after = site.kernel().census()["holders"]["socket buffer"]["references"]
+    # Their heads may have been fragments.
+    assert nr <= before - after <= nr + 2
