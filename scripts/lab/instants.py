@@ -11,7 +11,8 @@ from .kernels import Kernel
 from .qemu import Machine
 from .run import LabError, run, tool
 
-# Where pages, lists and counters do not agree for a moment, by what storms.
+# Where pages, lists and counters do not agree for a moment, by what storms. A kernel has some
+# of them; of a>b it is b within a, or soon after it.
 FUNCTIONS: dict[str, tuple[str, ...]] = {
     "blocks": (
         "start_isolate_page_range",
@@ -42,6 +43,15 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "__update_and_free_hugetlb_folio",
         "dequeue_hugetlb_folio_node_exact",
         "dissolve_free_huge_page",
+        "hugetlb_fault",
+        "hugetlb_no_page",
+        "hugetlb_cow",
+        "hugetlb_wp",
+        "copy_hugetlb_page_range",
+        "huge_pmd_share",
+        "huge_pmd_unshare",
+        "__unmap_hugepage_range>page_remove_rmap",
+        "__unmap_hugepage_range>__tlb_remove_page_size",
     ),
     "compact": (
         "isolate_migratepages_block",
@@ -54,6 +64,25 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "migrate_folio_move",
         "folio_migrate_mapping",
         "putback_movable_pages",
+        "try_to_unmap_one>page_remove_rmap",
+        "try_to_migrate_one>page_remove_rmap",
+        "try_to_migrate_one>folio_remove_rmap_ptes",
+        "set_pmd_migration_entry>page_remove_rmap",
+        "set_pmd_migration_entry>folio_remove_rmap_pmd",
+        "move_to_new_page",
+        "move_to_new_folio",
+        "migrate_page_move_mapping",
+        "remove_migration_pte",
+        "remove_migration_pte>page_add_anon_rmap",
+        "remove_migration_pte>page_add_file_rmap",
+        "remove_migration_pte>folio_add_anon_rmap_ptes",
+        "remove_migration_pte>folio_add_file_rmap_ptes",
+        "remove_migration_pmd",
+        "write_protect_page",
+        "try_to_merge_one_page>page_remove_rmap",
+        "try_to_merge_one_page>folio_remove_rmap_ptes",
+        "putback_lru_page",
+        "folio_putback_lru",
     ),
     "thp": (
         "__split_huge_page",
@@ -68,6 +97,49 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "free_unref_page_list",
         "destroy_large_folio",
         "free_compound_page",
+        "page_remove_rmap",
+        "folio_remove_rmap_ptes",
+        "folio_remove_rmap_pmd",
+        "page_add_anon_rmap",
+        "page_add_new_anon_rmap",
+        "page_add_file_rmap",
+        "folio_add_anon_rmap_ptes",
+        "folio_add_anon_rmap_pmd",
+        "folio_add_new_anon_rmap",
+        "folio_add_file_rmap_ptes",
+        "folio_add_file_rmap_pmd",
+        "zap_huge_pmd>page_remove_rmap",
+        "zap_huge_pmd>folio_remove_rmap_pmd",
+        "copy_huge_pmd",
+        "do_huge_pmd_anonymous_page",
+        "do_huge_pmd_wp_page",
+        "do_wp_page",
+        "wp_page_copy",
+        "move_huge_pmd",
+        "__split_huge_pmd",
+        "__split_huge_pmd>page_add_anon_rmap",
+        "__split_huge_pmd>folio_add_anon_rmap_ptes",
+        "split_huge_page_to_list>try_to_unmap_one",
+        "split_huge_page_to_list>try_to_migrate_one",
+        "split_huge_page_to_list>remove_migration_ptes",
+        "split_huge_page_to_list>remap_page",
+        "split_huge_page_to_list_to_order>try_to_migrate_one",
+        "split_huge_page_to_list_to_order>remove_migration_ptes",
+        "__folio_split>try_to_migrate_one",
+        "__folio_split>remove_migration_ptes",
+        "collapse_huge_page>page_remove_rmap",
+        "collapse_huge_page>folio_remove_rmap_ptes",
+        "collapse_huge_page>folio_add_new_anon_rmap",
+        "collapse_file",
+        "collapse_file>try_to_unmap",
+        "collapse_pte_mapped_thp",
+        "collapse_pte_mapped_thp>page_remove_rmap",
+        "retract_page_tables",
+        "tlb_flush_mmu",
+        "tlb_finish_mmu",
+        "free_pages_and_swap_cache",
+        "__tlb_remove_page_size",
+        "__tlb_remove_folio_pages",
     ),
     "reclaim": (
         "rmqueue_bulk",
@@ -97,10 +169,50 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "move_freepages_block",
         "steal_suitable_fallback",
         "try_to_claim_block",
+        "try_to_unmap_one",
+        "try_to_unmap_one>page_remove_rmap",
+        "try_to_unmap_one>folio_remove_rmap_ptes",
+        "add_to_swap",
+        "add_to_swap_cache",
+        "folio_alloc_swap",
+        "__swap_cache_add_folio",
+        "__delete_from_swap_cache",
+        "delete_from_swap_cache",
+        "__swap_cache_del_folio",
+        "do_swap_page",
+        "do_swap_page>page_add_anon_rmap",
+        "do_swap_page>folio_add_anon_rmap_ptes",
+        "post_alloc_hook",
+        "free_unref_page_commit",
+        "__free_pages_ok",
+        "free_unref_page",
+        "free_frozen_pages",
     ),
     "cache": ("__filemap_add_folio", "__filemap_remove_folio", "truncate_inode_pages_range"),
     "poison": ("take_page_off_buddy", "page_handle_poison", "soft_offline_page"),
     "cgroups": ("mem_cgroup_css_free",),
+    "lent": (
+        "pin_user_pages_fast",
+        "try_grab_page",
+        "try_grab_compound_head",
+        "try_grab_folio",
+        "try_grab_folio_fast",
+        "unpin_user_page",
+        "unpin_user_page_range_dirty_lock",
+        "gup_put_folio",
+        "iov_iter_get_pages2",
+        "iov_iter_extract_pages",
+        "bio_release_pages",
+        "__bio_release_pages",
+        "splice_folio_into_pipe",
+        "page_cache_pipe_buf_release",
+        "generic_pipe_buf_release",
+        "skb_copy_ubufs",
+        "skb_release_data",
+        "huge_pmd_unshare",
+        "page_remove_rmap",
+        "folio_remove_rmap_ptes",
+    ),
 }
 # A function that nobody calls meanwhile is passed over.
 WAIT_SECONDS = 6.0
@@ -125,10 +237,12 @@ class Breakpoints:
 
     def stops(self, function: str) -> Iterator[str]:
         """Stop where the function is entered, then where it returns to; says where."""
-        if function not in self._symbols:
+        names = function.split(">")
+        if any(name not in self._symbols for name in names):
             return
-        if not self._gdb.try_run_to(self._symbols[function] + self._offset, WAIT_SECONDS):
-            return
+        for name in names:
+            if not self._gdb.try_run_to(self._symbols[name] + self._offset, WAIT_SECONDS):
+                return
         yield f"{function}()"
         stack = self._gdb.register("rsp")
         back = int.from_bytes(bytes.fromhex(self._gdb.ask(f"m{stack:x},8")), "little")

@@ -39,7 +39,7 @@ MIXES: dict[str, tuple[str, ...]] = {
     "blocks": ("thp", "compact", "blocks", "hugetlb"),
     "reclaim": ("cache", "reclaim", "cgroups"),
     "thp": ("thp", "compact", "poison"),
-    "counts": ("thp", "tasks", "cache", "reclaim", "compact", "lent", "blocks"),
+    "counts": ("thp", "tasks", "cache", "reclaim", "compact", "lent", "hugetlb", "blocks"),
 }
 HARDWARE = Hardware(memory_mib=896)
 GUEST_CMDLINE = "movablecore=384M"
@@ -102,6 +102,8 @@ class Soak:
     seed: int
     every_zlib: int = 0
     keep_all: bool = False
+    # How many dumps to keep; of others the report is.
+    keep: int = 20
     warm_up: float = WARM_UP
     options: Sequence[str] = PREEMPTION
     done: list[Instant] = field(default_factory=list)
@@ -195,7 +197,9 @@ class Soak:
             print(f"  {instant.name}: {where and where + ': '}{line}", flush=True)
         if self.keep_all or not instant.clean:
             kept = made_dir("soak", instant.name)
-            vmcore.rename(kept / "vmcore.elf")
+            if self.keep:
+                self.keep -= 1
+                vmcore.rename(kept / "vmcore.elf")
             text = trouble or ""
             if report:
                 text = json.dumps(report.to_json(), indent=1)
@@ -259,11 +263,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100000)
     parser.add_argument("--zlib", type=int, default=5, help="every so manieth as kdump, too")
     parser.add_argument("--keep-all", action="store_true", help="keep dumps that are clean, too")
+    parser.add_argument("--keep", type=int, default=20, help="dumps to keep a kernel")
     args = parser.parse_args(argv)
     instants: list[Instant] = []
     try:
         for key in args.kernel or MAIN_KERNELS:
-            soak = Soak(kernels.fetch(key), args.seed, args.zlib, args.keep_all, done=instants)
+            soak = Soak(
+                kernels.fetch(key), args.seed, args.zlib, args.keep_all, args.keep, done=instants
+            )
             for mix in args.mix or MIXES:
                 if args.functions:
                     soak.stop_at_functions(mix)
