@@ -67,6 +67,10 @@ static struct pa_error *find_dentry(const struct pa_layout *layout,
 				    struct pa_memory *memory, uint64_t inode,
 				    uint64_t *ret)
 {
+	const struct pa_member *alias =
+		PA_HAS(layout, dentry, d_alias) ?
+			PA_M(layout, dentry, d_alias) :
+			PA_M(layout, dentry, d_u__d_alias);
 	uint64_t node, owner = 0;
 	bool ok = true;
 	struct pa_error *err = try(
@@ -79,7 +83,7 @@ static struct pa_error *find_dentry(const struct pa_layout *layout,
 	if (err || !ok || !node)
 		return err;
 
-	uint64_t dentry = node - PA_OFFSETOF(layout, dentry, d_u__d_alias);
+	uint64_t dentry = node - alias->offset;
 
 	/* Of an inode that is being freed i_dentry is something else. */
 	err = try(pa_memory_read_u64(
@@ -143,7 +147,8 @@ struct pa_error *pa_inode_name_read(const struct pa_kernel *kernel,
 	    PA_HAS(layout, file_system_type, name))
 		err = read_super_block(layout, memory, inode, &about);
 	if (!err && PA_HAS(layout, inode, i_dentry) &&
-	    PA_HAS(layout, dentry, d_u__d_alias) &&
+	    (PA_HAS(layout, dentry, d_alias) ||
+	     PA_HAS(layout, dentry, d_u__d_alias)) &&
 	    PA_HAS(layout, dentry, d_inode) &&
 	    PA_HAS(layout, dentry, d_parent) &&
 	    PA_HAS(layout, dentry, d_name__name))
