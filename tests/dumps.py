@@ -29,6 +29,7 @@ RECIPES = (
     "pmem",
     "poison",
     "full",
+    "census",
     "cgroups",
     "cgroups-lru",
     "hotplug",

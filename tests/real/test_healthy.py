@@ -18,6 +18,7 @@ _NO_MEMORY_FAILURE = {
     "hwpoison-in-buddy",
     "hwpoison-neighbour-leak",
     "hwpoison-accounting",
+    "hwpoison-mapped",
 }
 
 
