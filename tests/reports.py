@@ -11,6 +11,7 @@ from typing import Any, Callable
 import jsonschema
 
 from drgn_contrib import text
+from drgn_contrib.dossier_text import dossier_text
 from drgn_contrib.report import Report
 
 #: What the fixture approve is: approve(name, text).
@@ -18,14 +19,21 @@ Approve = Callable[[str, str], None]
 
 
 @functools.cache
-def schema_validator() -> Any:
-    """What validates reports as JSON."""
+def _validator(name: str) -> Any:
     files = importlib.resources.files("drgn_contrib")
-    schema = json.loads(
-        (files / "schema" / "pageaudit-report-1.schema.json").read_text(encoding="utf-8")
-    )
+    schema = json.loads((files / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
+
+
+def schema_validator() -> Any:
+    """What validates reports as JSON."""
+    return _validator("pageaudit-report-1")
+
+
+def page_validator() -> Any:
+    """What validates the JSON of `pageaudit page`."""
+    return _validator("pageaudit-page-1")
 
 
 def check_text(lines: str) -> None:
@@ -35,6 +43,13 @@ def check_text(lines: str) -> None:
         assert len(line) <= 78, line
         assert line == line.rstrip()
         assert all(" " <= character <= "~" for character in line), line
+
+
+def check_dossier(page: "dict[str, Any]") -> None:
+    """Keeps to its schema, and makes texts that fit a mail."""
+    page_validator().validate([page])
+    for verbose in (False, True):
+        check_text(dossier_text(page, verbose=verbose))
 
 
 def check_report(report: Report) -> None:

@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import json
 import re
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple
 
-import jsonschema
 import pytest
-from reports import Approve, check_text
+from reports import Approve, check_dossier, check_text, page_validator
 from test_cli import pageaudit
 
 from drgn_contrib import target
@@ -22,17 +20,6 @@ from drgn_contrib.dossier_text import dossier_text
 ROOT = Path(__file__).resolve().parent.parent
 OWNER = "v6.12-page-owner"
 LEAK = "v7.2-hwpoison-leak"
-
-
-@functools.cache
-def validator() -> Any:
-    """What validates the JSON of `pageaudit page`."""
-    files = importlib.resources.files("drgn_contrib")
-    schema = json.loads(
-        (files / "schema" / "pageaudit-page-1.schema.json").read_text(encoding="utf-8")
-    )
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
 
 
 @functools.cache
@@ -54,9 +41,7 @@ def event(name: str, kind: str) -> Dict[str, Any]:
 
 def dossier(name: str, pfn: int) -> Dict[str, Any]:
     (page,) = dossiers(opened(name), [pfn])
-    validator().validate([page])
-    for verbose in (False, True):
-        check_text(dossier_text(page, verbose=verbose))
+    check_dossier(page)
     return page
 
 
@@ -224,5 +209,5 @@ def test_json_of_the_command() -> None:
     done = pageaudit("page", str(ROOT / f"vmcores/{OWNER}.kdump"), *pfns, "--json", "-")
     assert (done.returncode, done.stderr) == (0, "")
     pages = json.loads(done.stdout)
-    validator().validate(pages)
+    page_validator().validate(pages)
     assert [str(page["pfn"]) for page in pages] == pfns
