@@ -13,8 +13,8 @@
 
 /* Entries of the root that map user addresses. */
 #define USER_ENTRIES 256
-/* Lists of deposited tables have one for each entry at most. */
-#define MAX_DEPOSITED PA_TABLE_ENTRIES
+/* Of an mm that has them all in one list: for 2 TiB. */
+#define MAX_DEPOSITED PA_BIT(20)
 /* Tables of others that one item shares, GiB by GiB: garbage has no end. */
 #define MAX_SHARED 4096
 
@@ -239,6 +239,7 @@ static bool is_raw_leaf(struct pa_table_walk *walk, uint64_t pfn, uint64_t va)
 				     walk->mm->address, &walk->vmas));
 
 		walk->vmas_read = true;
+		walk->found.unreadable += walk->vmas.unreadable;
 		if (err)
 			walk->holder->err = err;
 	}
@@ -381,51 +382,62 @@ static void walk_ptes(struct pa_table_walk *walk, uint64_t pfn, uint64_t va,
 }
 
 /*
- * The PTE tables that were laid by in the PMD table at @pfn, so that a split
- * of one of its leaves never lacks memory (pgtable_trans_huge_deposit()): a
- * ring through page->lru.
+ * PTE tables laid by, so that a split of a leaf never lacks memory: a ring
+ * through page->lru (pgtable_trans_huge_deposit()), whose first @slot names.
  */
-static struct pa_error *walk_deposited(struct pa_table_walk *walk, uint64_t pfn,
-				       uint64_t va)
+static struct pa_error *walk_deposited(struct pa_table_walk *walk,
+				       uint64_t first, uint64_t slot,
+				       uint64_t va, uint64_t limit)
 {
 	const struct pa_kernel *kernel = walk->holder->kernel;
-	uint32_t offset = walk->format->pmd_huge_pte;
-	const uint8_t *page;
-	struct pa_error *err;
-	uint64_t first, at;
+	uint64_t at = first;
 
-	if (!offset)
-		return NULL;
-	err = pa_memmap_page(walk->holder->memmap, pfn, 1, &page);
-	if (err)
-		return err;
-	first = pa_load_u64(page + offset);
-	at = first;
-	for (unsigned int i = 0; at && i < MAX_DEPOSITED; i++) {
+	for (uint64_t i = 0; at && i < limit; i++) {
 		struct pa_reference ref = {
 			.holder = PA_HOLDER_PAGE_TABLE,
 			.kind = PA_REF_GET,
 			.count = 1,
-			.slot = pa_pfn_to_page(kernel, pfn) + offset,
+			.slot = slot,
 			.owner = walk->mm->address,
 			.index = va,
 		};
+		const uint8_t *page;
+		struct pa_error *err;
 
 		walk->found.deposited++;
 		walk->deposited++;
-		if (!pa_refer_page(walk->holder, at, &ref))
-			return NULL;
-		if (!pa_page_to_pfn(kernel, at, &ref.pfn))
+		if (!pa_refer_page(walk->holder, at, &ref) ||
+		    !pa_page_to_pfn(kernel, at, &ref.pfn))
 			return NULL;
 		err = pa_memmap_page(walk->holder->memmap, ref.pfn, 1, &page);
 		if (err)
 			return err;
+		slot = at + kernel->page_format.lru;
 		at = pa_load_u64(page + kernel->page_format.lru) -
 		     kernel->page_format.lru;
 		if (at == first)
 			return NULL;
 	}
 	return NULL;
+}
+
+/* Those that hang on the PMD table at @pfn, one for each leaf at most. */
+static struct pa_error *walk_deposited_pmd(struct pa_table_walk *walk,
+					   uint64_t pfn, uint64_t va)
+{
+	uint32_t offset = walk->format->pmd_huge_pte;
+	const uint8_t *page;
+	struct pa_error *err;
+
+	if (!offset)
+		return NULL;
+	err = pa_memmap_page(walk->holder->memmap, pfn, 1, &page);
+	if (err)
+		return err;
+	return walk_deposited(walk, pa_load_u64(page + offset),
+			      pa_pfn_to_page(walk->holder->kernel, pfn) +
+				      offset,
+			      va, PA_TABLE_ENTRIES);
 }
 
 /* A table whose entries may name other tables. */
@@ -459,7 +471,7 @@ static struct pa_error *walk_upper(struct pa_table_walk *walk,
 	}
 	if (!err && level == PA_LEVEL_PMD && may_deposit)
 		err = pa_holder_unread(walk->holder,
-				       walk_deposited(walk, pfn, va));
+				       walk_deposited_pmd(walk, pfn, va));
 	return err;
 }
 
@@ -537,6 +549,21 @@ void pa_table_walk_deinit(struct pa_table_walk *walk)
 	add_all(&tables->deposited, &walk->deposited, 1);
 }
 
+/* Without split PMD locks all tables laid by hang on the mm. */
+static struct pa_error *walk_deposited_mm(struct pa_table_walk *walk)
+{
+	const struct pa_layout *layout = walk->holder->layout;
+	uint64_t slot = walk->mm->address +
+			PA_OFFSETOF(layout, mm_struct, pmd_huge_pte);
+	uint64_t first;
+	struct pa_error *err;
+
+	if (!PA_HAS(layout, mm_struct, pmd_huge_pte))
+		return NULL;
+	err = pa_memory_read_u64(walk->holder->memory, slot, &first);
+	return err ? err : walk_deposited(walk, first, slot, 0, MAX_DEPOSITED);
+}
+
 struct pa_error *pa_table_walk_root(struct pa_table_walk *walk)
 {
 	const struct pa_holder_walk *holder = walk->holder;
@@ -544,8 +571,10 @@ struct pa_error *pa_table_walk_root(struct pa_table_walk *walk)
 	uint64_t pfn = walk->mm->pgd_phys >> 12;
 	uint64_t slot =
 		walk->mm->address + PA_OFFSETOF(holder->layout, mm_struct, pgd);
+	struct pa_error *err =
+		pa_holder_unread(walk->holder, walk_deposited_mm(walk));
 
-	return enter_table(walk, top, pfn, slot, 0) ?
-		       pa_table_walk(walk, top, pfn, 0) :
-		       NULL;
+	if (err || !enter_table(walk, top, pfn, slot, 0))
+		return err;
+	return pa_table_walk(walk, top, pfn, 0);
 }
