@@ -17,6 +17,7 @@ _KINDS = {
     "map": "map",
     "map-entire": "map of the whole",
     "map-uncounted": "map without a count",
+    "unsure": "reference that may be dropped already",
 }
 
 

@@ -10,6 +10,7 @@ const char *const pa_reference_kind_names[PA_NR_REFERENCE_KINDS] = {
 	[PA_REF_MAP] = "map",
 	[PA_REF_MAP_ENTIRE] = "map-entire",
 	[PA_REF_MAP_UNCOUNTED] = "map-uncounted",
+	[PA_REF_UNSURE] = "unsure",
 };
 
 struct pa_error *pa_accounts_init(const struct pa_kernel *kernel,
@@ -107,6 +108,7 @@ bool pa_account_add(struct pa_accounts *accounts, uint64_t pfn,
 			       sections->pages >> PA_ENTIRE_SHIFT,
 			       index >> PA_ENTIRE_SHIFT, count);
 	case PA_REF_LINK:
+	case PA_REF_UNSURE:
 	case PA_NR_REFERENCE_KINDS:
 		break;
 	}

@@ -27,6 +27,11 @@ enum pa_reference_kind {
 	PA_REF_MAP_ENTIRE,
 	/* One of _refcount and none of a mapcount (device exclusive, v6.1). */
 	PA_REF_MAP_UNCOUNTED,
+	/*
+	 * One of _refcount or none any more: its owner is dropping a batch of
+	 * them, one after the other. Enters no column.
+	 */
+	PA_REF_UNSURE,
 	PA_NR_REFERENCE_KINDS,
 };
 

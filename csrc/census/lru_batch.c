@@ -72,7 +72,7 @@ static struct pa_error *read_batch(struct pa_memory *memory,
 				   struct pa_lru_census *lru)
 {
 	uint64_t pages[MAX_SLOTS];
-	uint8_t n;
+	uint8_t n = 0;
 	struct pa_error *err =
 		pa_memory_read(memory, first->batch + nr->offset, 1, &n);
 
@@ -91,7 +91,40 @@ static struct pa_error *read_batch(struct pa_memory *memory,
 		if (!pa_array_append(&lru->batched, batched))
 			err = &pa_error_no_memory;
 	}
+
+	struct pa_lru_unused unused = {
+		.start = first->batch + slots->offset + n * UINT64_C(8),
+		.end = first->batch + slots->offset +
+		       pa_min(slots->length, MAX_SLOTS) * 8,
+	};
+
+	if (!err && unused.start < unused.end &&
+	    !pa_array_append(&lru->unused, unused))
+		err = &pa_error_no_memory;
 	return err;
+}
+
+static int compare_unused(const void *a, const void *b)
+{
+	const struct pa_lru_unused *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+bool pa_lru_is_unused(const struct pa_lru_census *lru, uint64_t address)
+{
+	size_t low = 0, high = lru->unused.length;
+
+	/* The first that starts above. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (lru->unused.items[middle].start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low && address < lru->unused.items[low - 1].end;
 }
 
 /* By page, and of those of one page, those that stay on a list first. */
@@ -148,6 +181,9 @@ struct pa_error *pa_lru_batches_read(const struct pa_kernel *kernel,
 	if (lru->batched.length)
 		qsort(lru->batched.items, lru->batched.length,
 		      sizeof(*lru->batched.items), compare_batched);
+	if (lru->unused.length)
+		qsort(lru->unused.items, lru->unused.length,
+		      sizeof(*lru->unused.items), compare_unused);
 	return NULL;
 }
 
@@ -217,8 +253,9 @@ static struct pa_error *walk_batches(struct pa_holder_walk *walk, bool mlock)
 	pa_array_for_each(batched, &walk->census->lru->batched) {
 		struct pa_reference ref = {
 			.holder = walk->holder,
-			.kind = pa_map_has(unsure, batched->cpu) ? PA_REF_LINK :
-								   PA_REF_GET,
+			.kind = pa_map_has(unsure, batched->cpu) ?
+					PA_REF_UNSURE :
+					PA_REF_GET,
 			.count = 1,
 			.slot = batched->slot,
 			.owner = batched->batch,

@@ -263,8 +263,8 @@ static bool refer(struct pa_holder_walk *walk, const struct batch *batch,
 	uint32_t size = walk->kernel->page_format.size;
 
 	if (batch->unsure) {
-		ref->kind = PA_REF_LINK;
-		ref->count = 1;
+		ref->kind = PA_REF_UNSURE;
+		ref->count = nr;
 		return !is_usable_page(walk, page) ||
 		       pa_refer_page(walk, page, ref);
 	}

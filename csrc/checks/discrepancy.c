@@ -175,6 +175,21 @@ static void add_slots(struct pa_check_context *c, struct pa_finding *f,
 		pa_finding_text(f, "holders", "%s", text);
 }
 
+/* Somebody is in the middle of dropping references to the folio. */
+static const struct pa_reference *find_unsure(const struct pa_census *census,
+					      const struct pa_discrepancy *d)
+{
+	const struct pa_excess *excess = census->excess;
+	size_t nr;
+	size_t first =
+		pa_excess_slots(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
+
+	for (size_t i = first; i < first + nr; i++)
+		if (excess->slots.list.items[i].kind == PA_REF_UNSURE)
+			return &excess->slots.list.items[i];
+	return NULL;
+}
+
 struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 				      const struct pa_discrepancy *d,
 				      struct pa_judgement *ret)
@@ -186,7 +201,7 @@ struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 
 	*ret = (struct pa_judgement){ .task = hand ? hand->task : 0 };
 	err = find_named(c, d, ret);
-	if (hand)
+	if (hand || find_unsure(c->census, d))
 		ret->severity = PA_INFO;
 	if (c->census->stacks_unread || search->unread_stacks ||
 	    search->unreadable_bytes ||

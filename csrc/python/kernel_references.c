@@ -16,6 +16,7 @@ static const char *const kinds[PA_NR_REFERENCE_KINDS] = {
 	[PA_REF_MAP] = "map",
 	[PA_REF_MAP_ENTIRE] = "map-entire",
 	[PA_REF_MAP_UNCOUNTED] = "map-uncounted",
+	[PA_REF_UNSURE] = "unsure",
 };
 
 struct references_call {
