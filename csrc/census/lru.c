@@ -517,6 +517,7 @@ void pa_lru_census_destroy(struct pa_lru_census *lru)
 	pa_memcgs_deinit(&lru->memcgs);
 	pa_lruvecs_deinit(&lru->lruvecs);
 	pa_array_deinit(&lru->batched);
+	pa_array_deinit(&lru->unused);
 	free(lru->walked);
 	free(lru);
 }

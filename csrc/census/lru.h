@@ -58,6 +58,11 @@ struct pa_lru_batched {
 	uint64_t batch, slot;
 };
 
+/* Slots [start, end) of a batch that are not in use: what was there is gone. */
+struct pa_lru_unused {
+	uint64_t start, end;
+};
+
 struct pa_lru_census {
 	struct pa_memcgs memcgs;
 	struct pa_lruvecs lruvecs;
@@ -65,6 +70,8 @@ struct pa_lru_census {
 	struct pa_lru_walked *walked;
 	/* By page, then kind. */
 	PA_ARRAY(struct pa_lru_batched) batched;
+	/* By address. */
+	PA_ARRAY(struct pa_lru_unused) unused;
 	uint64_t batches_unreadable;
 };
 
@@ -75,6 +82,9 @@ void pa_lru_census_destroy(struct pa_lru_census *lru);
 struct pa_error *pa_lru_batches_read(const struct pa_kernel *kernel,
 				     struct pa_memory *memory,
 				     struct pa_lru_census *lru);
+
+/* Whether the word at @address is such a slot. */
+bool pa_lru_is_unused(const struct pa_lru_census *lru, uint64_t address);
 
 /* The first slot with the struct page at @page; NULL if there is none. */
 const struct pa_lru_batched *
