@@ -285,7 +285,7 @@ def _main_page(argv: Sequence[str]) -> int:
     opened = _open(options, files)
     pages = dossiers(opened, [_pfn(opened.kernel, kind, number) for kind, number in numbers])
     output.write(dossier_texts(pages, verbose=options.verbose), pages)
-    return max(map(_answered, pages))
+    return max(map(_told, pages))
 
 
 def _pfn(kernel: Kernel, kind: str, number: int) -> int:
@@ -298,6 +298,12 @@ def _pfn(kernel: Kernel, kind: str, number: int) -> int:
     if pfn is None:
         raise UsageError(f"{number:#x} is no address of a struct page or of the direct map")
     return pfn
+
+
+def _told(page: Mapping[str, Any]) -> ExitStatus:
+    """Whether all that there is to say of a page could be read."""
+    unread = page["holders_unread"] or page["waiters_unknown"]
+    return ExitStatus.PARTIAL if unread else _answered(page)
 
 
 def _answered(answer: Mapping[str, Any]) -> ExitStatus:

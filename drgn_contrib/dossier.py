@@ -63,12 +63,10 @@ def dossiers(
             "slab": counted["slab"],
             "counts": list(_counts(page, counted)),
             "made_of": counted["made_of"],
-            "references": list(
-                _runs(
-                    (r for r in census["references"] if counted["head_pfn"] <= r[3] < end),
-                    census,
-                    page_size,
-                )
+            "references": _runs(
+                (r for r in census["references"] if counted["head_pfn"] <= r[3] < end),
+                census,
+                page_size,
             ),
             "holders_unread": [
                 {key: held[key] for key in ("holder", "unreadable", "error")}
@@ -152,17 +150,27 @@ def _word(value: int) -> "tuple[int, str]":
 
 def _runs(
     references: Iterable[Sequence[Any]], census: Mapping[str, Any], page_size: int
-) -> "Iterator[dict[str, Any]]":
-    """References that go on from page to page are one: a range that is mapped page by page."""
+) -> "List[dict[str, Any]]":
+    """References that go on from page to page, each in the next slot, are one.
+
+    Maps come first, by task and address.
+    """
     types = {held["holder"]: (held["owner"], held["index"]) for held in census["holders"]}
-    open_runs: "dict[Any, dict[str, Any]]" = {}
-    done: "List[dict[str, Any]]" = []
+    # The run that a reference may go on, by what it has in common with it; and its stride.
+    last: "dict[Any, tuple[dict[str, Any], int, Optional[int]]]" = {}
+    runs: "List[dict[str, Any]]" = []
     for holder, kind, count, pfn, slot, owner, index in references:
-        step = page_size if kind.startswith("map") else 1
-        key = (holder, kind, count, owner, pfn - index // step, slot - index // step * 8)
-        run = open_runs.get(key)
-        if run is not None and run["pfn_end"] == pfn:
+        is_map = kind.startswith("map")
+        who = _who(census["owners"].get(owner, {}), index)
+        vma = who.get("vma")
+        key = (
+            *(holder, kind, count, owner, vma and vma["start"]),
+            pfn - index // (page_size if is_map else 1),
+        )
+        run, end_slot, stride = last.get(key, ({}, 0, None))
+        if run and run["pfn_end"] == pfn and stride in (None, slot - end_slot):
             run["pfn_end"] = pfn + 1
+            last[key] = run, slot, slot - end_slot
             continue
         run = {
             "holder": holder,
@@ -172,14 +180,16 @@ def _runs(
             "pfn_end": pfn + 1,
             "slot": _hex(slot),
             "owner": _hex(owner),
-            "owner_type": types.get(holder, (None, None))[0],
+            "owner_type": types[holder][0],
             "index": index,
-            "index_type": types.get(holder, (None, None))[1],
-            **_who(census["owners"].get(owner, {}), index),
+            "index_type": types[holder][1],
+            **who,
         }
-        open_runs[key] = run
-        done.append(run)
-    yield from done
+        last[key] = run, slot, None
+        runs.append(run)
+    return sorted(
+        runs, key=lambda run: (run.get("pid", 1 << 32), run["index"] if "pid" in run else 0)
+    )
 
 
 def _who(owner: Mapping[str, Any], index: int) -> "dict[str, Any]":
