@@ -108,6 +108,19 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.item = pa_bio_item,
 		.destroy = pa_bio_destroy,
 	},
+	[PA_HOLDER_PAGE_FRAG] = {
+		.name = "page fragments",
+		.owner = "CPU's, socket or task",
+		.item = pa_page_frag_item,
+	},
+	[PA_HOLDER_VMALLOC] = {
+		.name = "vmalloc area",
+		.owner = "vm_struct",
+		.index = "page",
+		.prepare = pa_vmalloc_prepare,
+		.item = pa_vmalloc_item,
+		.destroy = pa_vmalloc_destroy,
+	},
 };
 
 /* Of one holder's stale slots; a broken one has no end of them. */

@@ -38,5 +38,7 @@ PA_HOLDER_FUNCTIONS(io_uring);
 PA_HOLDER_FUNCTIONS(aio);
 PA_HOLDER_FUNCTIONS(skb);
 PA_HOLDER_FUNCTIONS(bio);
+struct pa_error *pa_page_frag_item(struct pa_holder_walk *walk, uint64_t index);
+PA_HOLDER_FUNCTIONS(vmalloc);
 
 #endif

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Pages that sockets and block I/O hold, beside what drgn finds of them."""
+"""Pages that sockets, block I/O and vmalloc() hold, beside what drgn finds of them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Iterator
 
 import drgn
@@ -202,3 +203,45 @@ def test_hostile_socket_buffers(site: Site) -> None:
     after = site.kernel().census()["holders"]["socket buffer"]["references"]
     # Their heads may have been fragments.
     assert nr <= before - after <= nr + 2
+
+
+def test_kernel_pages(kernel: str, program: drgn.Program, open_dump: Open) -> None:
+    """Pages that only sockets, fragment caches and vmalloc() hold: the count is theirs."""
+    opened = open_dump(kernel, "census").kernel
+    census = opened.census()
+    classes = {census["class_names"][name] for name in ("used", "used-head")}
+    size = opened.memory()["section_pages"]
+    dossier = opened.dossier(
+        [
+            nr * size + i
+            for nr, section in census["classes"].items()
+            for i, each in enumerate(section)
+            if each & 0x3F in classes
+        ]
+    )
+    holders: "dict[int, Counter[str]]" = {}
+    for holder, kind, count, pfn, *_ in dossier["references"]:
+        if kind != "link":
+            head = mm.page_to_pfn(mm.compound_head(mm.pfn_to_page(program, pfn)))
+            holders.setdefault(head.value_(), Counter())[holder] += count
+    seen: "Counter[str]" = Counter()
+    for pfn, counts in holders.items():
+        if counts.keys() <= {"socket buffer", "page fragments", "vmalloc area"}:
+            stored = mm.pfn_to_page(program, pfn)._refcount.counter.value_()
+            assert stored == sum(counts.values()), (hex(pfn), counts)
+            seen.update(counts.keys())
+    assert seen["vmalloc area"] > 1000
+    assert seen["socket buffer"] > 50
+    assert seen["page fragments"] == census["holders"]["page fragments"]["references"] > 0
+
+
+def test_vmalloc(kernel: str, program: drgn.Program, open_dump: Open) -> None:
+    """The pages of all areas that have an array of them."""
+    expected = 0
+    for area in mm.for_each_vmap_area(program):
+        # VM_ALLOC, VM_MAP; not VM_UNINITIALIZED.
+        if area.vm and area.vm.flags & 6 and not area.vm.flags & 0x20 and area.vm.pages:
+            expected += sum(bool(area.vm.pages[i]) for i in range(area.vm.nr_pages))
+    found = open_dump(kernel, "census").kernel.census()["holders"]["vmalloc area"]
+    assert (found["references"], found["unreadable"]) == (expected, 0)
+    assert expected > 1000
