@@ -26,6 +26,7 @@ interrupted
 
 other commands:
   pageaudit page TARGET PFN|0xADDR|phys:0xADDR...   what is known of a page
+  pageaudit who TARGET PFN|0xADDR|phys:0xADDR...    who holds a page
   pageaudit map TARGET                              how memory is laid out
   pageaudit checks [ID]                             what is checked
 A file with the name of a command is given as ./NAME.
@@ -95,12 +96,8 @@ def _map_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _page_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="pageaudit page",
-        description="Show everything that is known of a page.",
-        allow_abbrev=False,
-    )
+def _page_parser(command: str, description: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=f"pageaudit {command}", description=description, allow_abbrev=False)
     parser.add_argument(
         "target",
         metavar="TARGET",
@@ -127,7 +124,9 @@ _PAGE = re.compile(r"(?:(?P<phys>phys:))?(?P<number>0[xX][0-9a-fA-F]+|[0-9]+)\Z"
 _KERNEL_HALF = 1 << 63
 
 
-def _split_pages(arguments: Sequence[str]) -> "tuple[list[str], list[str]]":
+def _split_pages(
+    command: str, arguments: Sequence[str]
+) -> "tuple[list[str], list[tuple[str, int]]]":
     """Files of the target, then pages; the first is a file whatever its name."""
     pages = list(arguments[1:])
     files = [arguments[0]]
@@ -137,8 +136,8 @@ def _split_pages(arguments: Sequence[str]) -> "tuple[list[str], list[str]]":
         if not _PAGE.match(page):
             raise UsageError(f"{page!r} is neither a pfn nor an address")
     if not pages:
-        raise UsageError("page needs a TARGET and at least one pfn or address")
-    return files, pages
+        raise UsageError(f"{command} needs a TARGET and at least one pfn or address")
+    return files, [_page_number(page) for page in pages]
 
 
 def _page_number(text: str) -> "tuple[str, int]":
@@ -274,9 +273,8 @@ def _main_map(argv: Sequence[str]) -> int:
 
 
 def _main_page(argv: Sequence[str]) -> int:
-    options = _page_parser().parse_args(argv)
-    files, texts = _split_pages(options.target)
-    numbers = [_page_number(text) for text in texts]
+    options = _page_parser("page", "Show everything that is known of a page.").parse_args(argv)
+    files, numbers = _split_pages("page", options.target)
     output = _Output(options.json)
 
     from drgn_contrib.dossier import dossiers
@@ -286,6 +284,22 @@ def _main_page(argv: Sequence[str]) -> int:
     pages = dossiers(opened, [_pfn(opened.kernel, kind, number) for kind, number in numbers])
     output.write(dossier_texts(pages, verbose=options.verbose), pages)
     return max(map(_told, pages))
+
+
+def _main_who(argv: Sequence[str]) -> int:
+    options = _page_parser(
+        "who", "Show who holds a page: known holders, then all that names it."
+    ).parse_args(argv)
+    files, numbers = _split_pages("who", options.target)
+    output = _Output(options.json)
+
+    from drgn_contrib.who import who
+    from drgn_contrib.who_text import who_texts
+
+    opened = _open(options, files)
+    pages = who(opened, [_pfn(opened.kernel, kind, number) for kind, number in numbers])
+    output.write(who_texts(pages, verbose=options.verbose), pages)
+    return max(map(_answered, pages))
 
 
 def _pfn(kernel: Kernel, kind: str, number: int) -> int:
@@ -337,7 +351,7 @@ def _version() -> int:
     return ExitStatus.CLEAN
 
 
-_COMMANDS = {"page": _main_page, "map": _main_map, "checks": _main_checks}
+_COMMANDS = {"page": _main_page, "who": _main_who, "map": _main_map, "checks": _main_checks}
 
 
 def _run(argv: Sequence[str]) -> int:

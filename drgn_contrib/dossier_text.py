@@ -33,8 +33,8 @@ def _lines(page: Mapping[str, Any], verbose: bool) -> Iterator[str]:
     yield from pairs({**_place(page), **(_page(page) if "raw" in page else {})}, 0)
     if "raw" in page:
         yield from _count_lines(page)
-    yield from _reference_lines(page, verbose)
-    yield from _waiter_lines(page)
+    yield from reference_lines(page, verbose)
+    yield from waiter_lines(page)
     if "raw" in page:
         yield from _owner_lines(page)
     if page["log"]:
@@ -156,7 +156,8 @@ def _count_lines(page: Mapping[str, Any]) -> Iterator[str]:
     yield from wrap(f"recounted from {', '.join(parts)}", "  ")
 
 
-def _reference_lines(page: Mapping[str, Any], verbose: bool) -> Iterator[str]:
+def reference_lines(page: Mapping[str, Any], verbose: bool) -> Iterator[str]:
+    """Its holders, and what maps it."""
     yield from heading("Who maps and who holds it")
     for maps in (True, False):
         found = [r for r in page["references"] if r["kind"].startswith("map") == maps]
@@ -214,7 +215,8 @@ def _one_reference(page: Mapping[str, Any], reference: Mapping[str, Any]) -> Ite
     yield from wrap(text, "  ", "      ")
 
 
-def _waiter_lines(page: Mapping[str, Any]) -> Iterator[str]:
+def waiter_lines(page: Mapping[str, Any]) -> Iterator[str]:
+    """Tasks that wait for it, if there are any."""
     if page["waiters"]:
         yield from heading("Who waits for it")
     for waiter in page["waiters"]:

@@ -35,7 +35,7 @@ class Symbols:
                 return None
             name, offset, size = found
             return f"{name}+{offset:#x}" + (f"/{size:#x}" if size else "")
-        prog = self._program()
+        prog = self.program()
         if prog is None:
             return None
         try:
@@ -44,7 +44,7 @@ class Symbols:
             return None
         return f"{symbol.name}+{address - symbol.address:#x}/{symbol.size:#x}"
 
-    def _program(self) -> Optional[drgn.Program]:
+    def program(self) -> Optional[drgn.Program]:
         """drgn's own view of the dump, with the debug info that was given."""
         if self._prog is None and self._opened.symbols:
             import drgn

@@ -181,6 +181,18 @@ class Site:
         """The pfn of a struct page *."""
         return int(mm.page_to_pfn(page))
 
+    def lru_pages(self) -> "list[int]":
+        """Pages of user data, order 0."""
+        census = self.kernel().census()
+        lru = census["class_names"]["lru"]
+        size = self.section_pages
+        return [
+            nr * size + i
+            for nr, classes in census["classes"].items()
+            for i, each in enumerate(classes)
+            if each & 63 == lru and (i + 1 == size or classes[i + 1] & 63 == lru)
+        ]
+
     def flags(self, pfn: int) -> drgn.Object:
         """page->flags, which is a struct since v6.18."""
         flags = self.page(pfn).flags

@@ -36,6 +36,11 @@ def page_validator() -> Any:
     return _validator("pageaudit-page-1")
 
 
+def who_validator() -> Any:
+    """What validates the JSON of `pageaudit who`."""
+    return _validator("pageaudit-who-1")
+
+
 def check_text(lines: str) -> None:
     """What any text for people must be."""
     assert lines.endswith("\n")

@@ -164,7 +164,8 @@ def test_reader_may_leave() -> None:
 def test_pages_are_told_from_files(
     arguments: Sequence[str], files: "list[str]", pages: "list[str]"
 ) -> None:
-    assert cli._split_pages(arguments) == (files, pages)
+    numbers = [cli._page_number(page) for page in pages]
+    assert cli._split_pages("page", arguments) == (files, numbers)
 
 
 @pytest.mark.parametrize(

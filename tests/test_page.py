@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple
 
 import pytest
-from reports import Approve, check_dossier, check_text, page_validator
+from reports import Approve, check_dossier, check_text, page_validator, who_validator
 from test_cli import pageaudit
 
 from drgn_contrib import target
@@ -211,3 +211,20 @@ def test_json_of_the_command() -> None:
     pages = json.loads(done.stdout)
     page_validator().validate(pages)
     assert [str(page["pfn"]) for page in pages] == pfns
+
+
+def test_who() -> None:
+    """Several pages cost one pass; what is known to hold them comes first."""
+    kinds = ("anon", "thp", "shmem", "file", "hugetlb", "pipe", "uring")
+    pfns = [event("v6.12-healthy", kind)["pfn"] for kind in kinds]
+    done = pageaudit("who", "vmcores/v6.12-healthy.kdump", *map(hex, pfns), "--json", "-")
+    pages = json.loads(done.stdout)
+    who_validator().validate(pages)
+    assert [page["pfn"] for page in pages] == pfns
+    for page in pages:
+        assert page["refcount"]["stored"] == page["refcount"]["counted"]
+        assert page["references"]
+    holders = [{r["holder"] for r in page["references"]} for page in pages]
+    assert {"page table", "page cache"} <= holders[2]
+    assert "pipe buffer" in holders[5]
+    assert "io_uring" in holders[6]

@@ -35,23 +35,10 @@ class Search:
         return int(self.result["dropped"][why])
 
 
-def lru_pages(site: Site) -> "list[int]":
-    """Pages of user data, order 0."""
-    census = site.kernel().census()
-    lru = census["class_names"]["lru"]
-    size = site.section_pages
-    return [
-        nr * size + i
-        for nr, classes in census["classes"].items()
-        for i, each in enumerate(classes)
-        if each & 63 == lru and (i + 1 == size or classes[i + 1] & 63 == lru)
-    ]
-
-
 @pytest.fixture
 def needle(light: Site) -> int:
     """A page of user data that no word in kernel memory names but its holders'."""
-    return random.Random(6).choice(lru_pages(light))
+    return random.Random(6).choice(light.lru_pages())
 
 
 class Planting:
@@ -181,7 +168,7 @@ def test_dead_words(light: Site, needle: int) -> None:
     _, dead = free_object(light, ("filp", "dentry", "kmalloc-128", "vm_area_struct"))
     plant.at((dead + 7) // 8 * 8)
     plant.at(int(task.thread.sp) - 64)
-    user = next(pfn for pfn in lru_pages(light) if pfn != needle)
+    user = next(pfn for pfn in light.lru_pages() if pfn != needle)
     plant.at_phys(user * PAGE_SIZE + 512)
     block = next(light.free_blocks(light.zones()[-1]))
     plant.at_phys((block.pfn + 1) * PAGE_SIZE + 64)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who holds a page: known holders, and pointers planted where only the search finds them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Dict, Iterator
+
+import pytest
+from drgn.helpers.linux.pid import find_task
+from planting import OpenSite, Site
+
+from drgn_contrib import target
+from drgn_contrib.who import who
+from drgn_contrib.who_text import who_texts
+
+
+@pytest.fixture
+def light(kernel: str, open_site: OpenSite) -> Iterator[Site]:
+    """A small dump of each kernel in turn."""
+    site = open_site(kernel, "light")
+    with site.planted():
+        yield site
+
+
+def ask(site: Site, pfn: int) -> Dict[str, Any]:
+    opened = target.open_target([str(site.core.path)], [site.dump.meta["vmlinux"]])
+    (page,) = who(opened, [pfn])
+    text = who_texts([page], verbose=True)
+    assert all(len(line) <= 78 for line in text.splitlines())
+    return page
+
+
+def test_a_pointer_in_a_task_struct(light: Site) -> None:
+    """The object, its cache and the member are named; in a free one nothing would be."""
+    pfn = random.Random(8).choice(light.lru_pages())
+    before = ask(light, pfn)
+    task = find_task(light.prog, 1)
+    light.set(task.journal_info, int(light.page(pfn)))
+    page = ask(light, pfn)
+    assert page["nr_words"] == before["nr_words"] + 1
+    (word,) = [w for w in page["words"] if w["member"] == "struct task_struct.journal_info"]
+    assert word["holds"]
+    assert word["place"] == "slab"
+    assert word["address"] == hex(int(task.journal_info.address_of_()))
+    # Known holders are told as such, and are none of the words.
+    assert page["references"] == before["references"]
+    assert page["references"]
+    slots = {r["slot"] for r in page["references"]}
+    assert not slots & {w["address"] for w in page["words"]}
+
+
+def test_what_holds_comes_first(light: Site) -> None:
+    """A number that happens to be the physical address is behind the pointer."""
+    pfn = random.Random(9).choice(light.lru_pages())
+    light.set(find_task(light.prog, 1).journal_info, pfn << 12)
+    light.set(light.prog["init_task"].journal_info, int(light.page(pfn)))
+    words = [
+        w for w in ask(light, pfn)["words"] if w["encoding"] in ("struct page", "physical address")
+    ]
+    assert (words[0]["encoding"], words[0]["place"]) == ("struct page", "kernel image")
+    assert [w["holds"] for w in words] == sorted((w["holds"] for w in words), reverse=True)
+    assert ("physical address", "struct task_struct.journal_info") in {
+        (w["encoding"], w["member"]) for w in words
+    }
