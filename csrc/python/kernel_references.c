@@ -9,16 +9,6 @@
 
 #define ULL(x) ((unsigned long long)(x))
 
-static const char *const kinds[PA_NR_REFERENCE_KINDS] = {
-	[PA_REF_LINK] = "link",
-	[PA_REF_GET] = "get",
-	[PA_REF_PIN] = "pin",
-	[PA_REF_MAP] = "map",
-	[PA_REF_MAP_ENTIRE] = "map-entire",
-	[PA_REF_MAP_UNCOUNTED] = "map-uncounted",
-	[PA_REF_UNSURE] = "unsure",
-};
-
 struct references_call {
 	const struct pa_kernel *kernel;
 	struct pa_job *job;
@@ -111,8 +101,8 @@ PyObject *pa_py_references(struct pa_module_state *state,
 			    Py_BuildValue(
 				    "{s:s,s:s,s:I,s:K,s:K,s:K,s:K}", "holder",
 				    pa_holders[ref->holder].name, "kind",
-				    kinds[ref->kind], "count", ref->count,
-				    "pfn", ULL(ref->pfn), "slot",
+				    pa_reference_kind_names[ref->kind], "count",
+				    ref->count, "pfn", ULL(ref->pfn), "slot",
 				    ULL(ref->slot), "owner", ULL(ref->owner),
 				    "index", ULL(ref->index))))
 			Py_CLEAR(list);
