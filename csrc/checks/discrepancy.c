@@ -190,13 +190,31 @@ static const struct pa_reference *find_unsure(const struct pa_census *census,
 	return NULL;
 }
 
+/*
+ * Who has @d's folio in hand. Folios that a THP was split into stay locked,
+ * with a reference of the splitter each, until __folio_split() comes to them:
+ * of a whole PMD's pages just the next and the end are in its hands.
+ */
+static const struct pa_handled *find_hand(struct pa_check_context *c,
+					  const struct pa_discrepancy *d)
+{
+	const struct pa_kernel *kernel = c->kernel;
+	uint64_t span = PA_BIT(kernel->zones.pageblock_order);
+	uint64_t start = d->pfn & ~(span - 1);
+	const struct pa_handled *hand =
+		pa_handled_find(c->census, d->pfn, d->pfn + PA_BIT(d->order));
+
+	if (hand || !(d->flags & kernel->page_format.flag.locked))
+		return hand;
+	return pa_handled_find(c->census, start, start + span + 1);
+}
+
 struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 				      const struct pa_discrepancy *d,
 				      struct pa_judgement *ret)
 {
 	const struct pa_search_result *search = &c->census->excess->search;
-	const struct pa_handled *hand =
-		pa_handled_find(c->census, d->pfn, d->pfn + PA_BIT(d->order));
+	const struct pa_handled *hand = find_hand(c, d);
 	struct pa_error *err;
 
 	*ret = (struct pa_judgement){ .task = hand ? hand->task : 0 };
