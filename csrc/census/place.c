@@ -23,8 +23,9 @@ const char *const pa_place_names[PA_NR_PLACE_KINDS] = {
 static struct pa_error *read_symbols(struct pa_places *places,
 				     struct pa_memory *memory)
 {
-	struct pa_error *err =
-		pa_kallsyms_from_target(memory->reader, &places->kallsyms);
+	struct pa_error *err = pa_kallsyms_from_target(
+		memory->reader, places->census->kernel->layout,
+		&places->kallsyms);
 
 	/* Names are worth having, not more. */
 	if (err && err->code != PA_ERROR_NO_MEMORY &&

@@ -396,20 +396,44 @@ static const struct pa_work search_work = {
 	.finish = searcher_finish,
 };
 
+static bool skip_image(struct pa_search *search, uint64_t start, uint64_t end)
+{
+	const struct pa_address_space *space = &search->kernel->space;
+	uint64_t shift = space->image_phys - space->image_start;
+
+	return start >= end ||
+	       pa_array_append(&search->skipped,
+			       (struct pa_phys_range){ start + shift,
+						       end + shift });
+}
+
+/* Constants: of these only what is so since boot can name a page. */
+static bool skip_constants(struct pa_search *search)
+{
+	const struct pa_layout *layout = search->kernel->layout;
+	uint64_t start, end;
+
+	if (!PA_HAS_SYM(layout, __start_rodata) ||
+	    !PA_HAS_SYM(layout, __end_rodata) ||
+	    !PA_HAS_SYM(layout, __start_ro_after_init) ||
+	    !PA_HAS_SYM(layout, __end_ro_after_init))
+		return true;
+	start = PA_SYM(layout, __start_ro_after_init) & ~UINT64_C(7);
+	end = pa_align_up(PA_SYM(layout, __end_ro_after_init), 8);
+	return skip_image(search, PA_SYM(layout, __start_rodata), start) &&
+	       skip_image(search, end, PA_SYM(layout, __end_rodata));
+}
+
 static struct pa_error *collect_skipped(struct pa_search *search)
 {
 	const struct pa_places *places = search->places;
-	const struct pa_address_space *space = &search->kernel->space;
-	uint64_t shift = space->image_phys - space->image_start;
-	struct pa_phys_range text = {
-		.start = places->text_start + shift,
-		.end = pa_align_down(places->text_end + shift,
-				     PA_BIT(space->page_shift)),
-	};
+	uint64_t text_end = pa_align_down(
+		places->text_end, PA_BIT(search->kernel->space.page_shift));
 
 	if (!pa_array_extend(&search->skipped, &places->tables.tables) ||
 	    !pa_array_extend(&search->skipped, &places->tables.memmap) ||
-	    (text.start < text.end && !pa_array_append(&search->skipped, text)))
+	    !skip_image(search, places->text_start, text_end) ||
+	    !skip_constants(search))
 		return &pa_error_no_memory;
 	search->skipped.length = pa_phys_ranges_settle(search->skipped.items,
 						       search->skipped.length);

@@ -44,6 +44,8 @@ extern const char *const pa_encoding_names[PA_NR_ENCODINGS];
 enum pa_search_drop {
 	PA_DROP_FREE_OBJECT,
 	PA_DROP_DEAD_STACK,
+	/* Left behind in a per-cpu batch that has been emptied. */
+	PA_DROP_UNUSED_SLOT,
 	/* The caller knows of this slot. */
 	PA_DROP_KNOWN,
 	PA_NR_SEARCH_DROPS,

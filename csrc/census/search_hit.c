@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "census/search_hit.h"
 
+#include "census/lru.h"
+
 const char *const pa_encoding_names[PA_NR_ENCODINGS] = {
 	[PA_ENCODING_PAGE] = "struct page",
 	[PA_ENCODING_PAGE_TAGGED] = "struct page, tagged",
@@ -181,6 +183,12 @@ static struct pa_error *why_dropped(struct pa_searcher *s, uint64_t phys,
 	if (s->stack &&
 	    s->stack->va + (phys & PA_MASK(shift)) < s->stack->live) {
 		*ret = PA_DROP_DEAD_STACK;
+		return NULL;
+	}
+	if (search->census->lru &&
+	    pa_lru_is_unused(search->census->lru,
+			     search->kernel->space.direct_start + phys)) {
+		*ret = PA_DROP_UNUSED_SLOT;
 		return NULL;
 	}
 	if (s->slab)

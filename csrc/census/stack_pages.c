@@ -122,6 +122,25 @@ static int compare(const void *a, const void *b)
 		       x->end - x->live < y->end - y->live;
 }
 
+/* The first CPU's idle task, which is on no list, while it does not run. */
+static void add_init(struct builder *b)
+{
+	const struct pa_layout *layout = b->layout;
+	uint64_t task = PA_SYM(layout, init_task), base, sp;
+	struct pa_error *err = pa_memory_read_u64(
+		b->memory, task + PA_OFFSETOF(layout, task_struct, stack),
+		&base);
+
+	if (!err)
+		err = pa_memory_read_u64(b->memory,
+					 task + PA_OFFSETOF(layout, task_struct,
+							    thread__sp),
+					 &sp);
+	if (!err && pa_is_kernel_address(base) && sp - base < STACK_BYTES)
+		err = add_stack(b, task, base, base + STACK_BYTES, sp);
+	note(b, err);
+}
+
 /* Sorts, and of each page keeps what has most live words. */
 static void settle(struct pa_stack_pages *stacks)
 {
@@ -215,6 +234,8 @@ struct pa_error *pa_stack_pages_init(const struct pa_census *census,
 	    add_per_cpu(&b, PA_SYM_irq_stack_backing_store, STACK_BYTES) &&
 	    exception->known)
 		add_per_cpu(&b, PA_SYM_exception_stacks, exception->size);
+	if (!b.err)
+		add_init(&b);
 	settle(&stacks);
 	/* Where a task may be missing, no stack is said to be nobody's. */
 	if (!b.err && !stacks.unread)

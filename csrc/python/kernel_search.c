@@ -127,10 +127,11 @@ static PyObject *result_dict(struct pa_module_state *state,
 		return NULL;
 	}
 	return Py_BuildValue(
-		"{s:N,s:N,s:{s:K,s:K,s:K},s:K,s:K,s:K,s:K,s:K,s:d}", "hits",
+		"{s:N,s:N,s:{s:K,s:K,s:K,s:K},s:K,s:K,s:K,s:K,s:K,s:d}", "hits",
 		hits, "totals", totals, "dropped", "free_object",
 		ULL(result->dropped[PA_DROP_FREE_OBJECT]), "dead_stack",
-		ULL(result->dropped[PA_DROP_DEAD_STACK]), "known",
+		ULL(result->dropped[PA_DROP_DEAD_STACK]), "unused_slot",
+		ULL(result->dropped[PA_DROP_UNUSED_SLOT]), "known",
 		ULL(result->dropped[PA_DROP_KNOWN]), "bytes",
 		ULL(result->bytes), "excluded_bytes",
 		ULL(result->excluded_bytes), "unreadable_bytes",

@@ -142,6 +142,31 @@ static bool symbol_address(const char *vmcoreinfo, const char *name,
 	return pa_vmcoreinfo_hex(vmcoreinfo, key, ret);
 }
 
+/* False where debug info does not know of them, either. */
+static bool find_by_layout(const struct pa_layout *layout,
+			   struct addresses *ret)
+{
+	const struct {
+		enum pa_symbol_id id;
+		uint64_t *address;
+	} symbols[] = {
+		{ PA_SYM_kallsyms_names, &ret->names },
+		{ PA_SYM_kallsyms_num_syms, &ret->num_syms },
+		{ PA_SYM_kallsyms_token_table, &ret->token_table },
+		{ PA_SYM_kallsyms_token_index, &ret->token_index },
+		{ PA_SYM_kallsyms_offsets, &ret->offsets },
+		{ PA_SYM_kallsyms_relative_base, &ret->relative_base },
+		{ PA_SYM_kallsyms_addresses, &ret->addresses },
+	};
+
+	for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++)
+		if (layout->symbols[symbols[i].id].known)
+			*symbols[i].address =
+				layout->symbols[symbols[i].id].address;
+	return ret->names && ret->num_syms && ret->token_table &&
+	       ret->token_index && (ret->offsets || ret->addresses);
+}
+
 static struct pa_error *find_tables(const char *vmcoreinfo,
 				    struct addresses *ret)
 {
@@ -168,6 +193,7 @@ static struct pa_error *find_tables(const char *vmcoreinfo,
 }
 
 struct pa_error *pa_kallsyms_from_target(struct pa_reader *reader,
+					 const struct pa_layout *layout,
 					 struct pa_kallsyms **ret)
 {
 	const struct pa_source_info *info = &reader->source->info;
@@ -179,6 +205,10 @@ struct pa_error *pa_kallsyms_from_target(struct pa_reader *reader,
 
 	if (!err)
 		err = find_tables(info->vmcoreinfo, &at);
+	if (err && layout && find_by_layout(layout, &at)) {
+		pa_error_destroy(err);
+		err = NULL;
+	}
 	if (!err)
 		err = pa_image_read(&image, reader, at.num_syms, sizeof(number),
 				    number);
@@ -283,7 +313,7 @@ static struct pa_error *layout_from_target(struct pa_reader *reader,
 	layout->from = PA_TYPES_FROM_BTF;
 	err = pa_wanted_create(&wanted);
 	if (!err)
-		err = pa_kallsyms_from_target(reader, &kallsyms);
+		err = pa_kallsyms_from_target(reader, NULL, &kallsyms);
 	if (err)
 		return err;
 	pa_kallsyms_fill(kallsyms, wanted, layout);

@@ -15,10 +15,12 @@
 #include "types/layout.h"
 
 /*
- * The kernel's symbols from the tables that VMCOREINFO points to (since v6.0);
- * owned by the caller. PA_ERROR_MISSING where the target lacks them.
+ * The kernel's symbols from the tables that VMCOREINFO points to (since v6.0),
+ * else @layout, which may be NULL; owned by the caller. PA_ERROR_MISSING where
+ * the target lacks them.
  */
 struct pa_error *pa_kallsyms_from_target(struct pa_reader *reader,
+					 const struct pa_layout *layout,
 					 struct pa_kallsyms **ret);
 
 /*
