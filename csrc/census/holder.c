@@ -54,6 +54,14 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.prepare = pa_isolated_prepare,
 		.item = pa_isolated_item,
 	},
+	[PA_HOLDER_DEFERRED_SPLIT] = {
+		.name = "deferred split",
+		.owner = "task",
+		.index = "list",
+		.prepare = pa_deferred_split_prepare,
+		.item = pa_deferred_split_item,
+		.destroy = pa_deferred_split_destroy,
+	},
 	[PA_HOLDER_MMU_GATHER] = {
 		.name = "mmu_gather",
 		.owner = "task",
