@@ -17,6 +17,10 @@
 #include "census/lru.h"
 #include "census/mapped.h"
 #include "census/private_list.h"
+#include "kernel/list.h"
+
+/* PAGE_MAPPING_MOVABLE, up to v6.16. */
+#define MAPPING_MOVABLE 2
 
 /* A live part of a task's stack. */
 struct extent {
@@ -29,7 +33,13 @@ struct finding {
 	struct pa_isolated_census *isolated;
 	PA_ARRAY(struct extent) stacks;
 	struct pa_private_lists lists;
+	/* Heads of lists on some task's stack, to the task; pfns that are in. */
+	struct pa_map heads, seen;
+	struct list {
+		uint64_t head, task;
+	} list;
 	bool failed;
+	struct pa_error *err;
 };
 
 static bool keep_stack(void *arg, const struct pa_stack *stack)
@@ -94,30 +104,6 @@ static uint64_t task_at(const struct finding *f, uint64_t address)
 	return f->stacks.items[low - 1].task;
 }
 
-/* *ret: the folio at @pfn is on a list of some task's. */
-static struct pa_error *look_at(struct finding *f, uint64_t pfn, bool *ret)
-{
-	struct pa_isolated isolated = { .pfn = pfn };
-	struct pa_error *err =
-		pa_private_list_head(&f->lists, pfn, &isolated.head);
-
-	*ret = false;
-	/* Links to memory that is not there are no list. */
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		return NULL;
-	}
-	if (err || !isolated.head)
-		return err;
-	isolated.task = task_at(f, isolated.head);
-	if (!isolated.task)
-		return NULL;
-	*ret = true;
-	return pa_array_append(&f->isolated->list, isolated) ?
-		       NULL :
-		       &pa_error_no_memory;
-}
-
 static struct pa_isolated_count *count_of(const struct finding *f,
 					  uint32_t node)
 {
@@ -129,25 +115,139 @@ static struct pa_isolated_count *count_of(const struct finding *f,
 	return &f->isolated->nodes[i];
 }
 
+/* As NR_ISOLATED_ANON and NR_ISOLATED_FILE have it: folio_is_file_lru(). */
+static struct pa_error *count(struct finding *f, uint64_t pfn, uint8_t class)
+{
+	const struct pa_page_format *format = &f->walk->kernel->page_format;
+	const uint8_t *page;
+	struct pa_error *err =
+		pa_memmap_page(f->walk->memmap, pfn,
+			       class == PA_CLASS_USED_HEAD ? 2 : 1, &page);
+
+	if (err)
+		return err;
+
+	uint64_t flags = pa_page_flags(format, page);
+	struct pa_isolated_count *of = count_of(f, pa_page_node(format, flags));
+	uint32_t order =
+		class == PA_CLASS_USED_HEAD ? pa_folio_order(format, page) : 0;
+
+	/* Movable pages of drivers are migrated, too, and not counted. */
+	if (pa_load_u64(page + format->mapping) % 4 == MAPPING_MOVABLE ||
+	    (class == PA_CLASS_USED &&
+	     pa_page_type(format, pa_page_type_word(format, page)) !=
+		     PA_PAGE_UNTYPED))
+		return NULL;
+	*(flags & format->flag.swapbacked ? &of->anon : &of->file) +=
+		PA_BIT(order <= format->max_order ? order : 0);
+	return NULL;
+}
+
+/* The folio at @pfn, on the list f->list. */
+static struct pa_error *add(struct finding *f, uint64_t pfn)
+{
+	struct pa_isolated isolated = {
+		.pfn = pfn,
+		.head = f->list.head,
+		.task = f->list.task,
+	};
+	const uint8_t *byte = pa_census_class(f->walk->census, pfn);
+	uint8_t class = byte ? *byte & PA_CLASS_MASK : PA_CLASS_UNKNOWN;
+	struct pa_error *err = NULL;
+
+	switch (class) {
+	case PA_CLASS_USED:
+	case PA_CLASS_USED_HEAD:
+	case PA_CLASS_HUGETLB:
+		break;
+	default:
+		/* About to be freed, or not what belongs here. */
+		return NULL;
+	}
+	if (pa_map_has(&f->seen, pfn))
+		return NULL;
+	if (!pa_map_set(&f->seen, pfn, 0) ||
+	    !pa_array_append(&f->isolated->list, isolated))
+		return &pa_error_no_memory;
+	if (class != PA_CLASS_HUGETLB)
+		err = count(f, pfn, class);
+	return pa_holder_unread(f->walk, err);
+}
+
+/* *ret: the folio at @pfn is on a list of some task's. */
+static struct pa_error *look_at(struct finding *f, uint64_t pfn, bool *ret)
+{
+	struct pa_error *err =
+		pa_private_list_head(&f->lists, pfn, &f->list.head);
+
+	*ret = false;
+	/* Links to memory that is not there are no list. */
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		return NULL;
+	}
+	if (err || !f->list.head)
+		return err;
+	f->list.task = task_at(f, f->list.head);
+	if (!f->list.task)
+		return NULL;
+	*ret = true;
+	if (!pa_map_set(&f->heads, f->list.head, f->list.task))
+		return &pa_error_no_memory;
+	return add(f, pfn);
+}
+
+static bool visit_member(void *arg, uint64_t node)
+{
+	struct finding *f = arg;
+	uint64_t pfn = pa_private_list_pfn(&f->lists, node);
+
+	if (pfn != PA_NO_PFN)
+		f->err = add(f, pfn);
+	return pfn != PA_NO_PFN && !f->err;
+}
+
+/*
+ * What else is on the lists: folios that were truncated since name no mapping,
+ * so that only their list tells that they are isolated.
+ */
+static struct pa_error *add_members(struct finding *f)
+{
+	for (size_t i = 0; i < f->heads.capacity; i++) {
+		const struct pa_map_slot *slot = &f->heads.slots[i];
+		struct pa_list_result result;
+		struct pa_error *err;
+
+		if (!slot->used)
+			continue;
+		f->list = (struct list){ slot->key, slot->value };
+		err = pa_list_walk(f->walk->memory, f->list.head,
+				   PA_PRIVATE_LIST_MAX, visit_member, f,
+				   &result);
+		if (!err && !f->err && result.end != PA_LIST_WHOLE)
+			err = pa_list_walk_back(f->walk->memory, f->list.head,
+						PA_PRIVATE_LIST_MAX,
+						visit_member, f, &result);
+		if (err || f->err)
+			return err ? err : f->err;
+	}
+	return NULL;
+}
+
 static struct pa_error *look_at_folio(struct finding *f,
 				      const struct pa_off_lru *off)
 {
 	const struct pa_lru_census *lru = f->walk->census->lru;
-	struct pa_isolated_count *count = count_of(f, off->node);
+	struct pa_isolated_count *of = count_of(f, off->node);
 	bool listed;
 	struct pa_error *err = look_at(f, off->pfn, &listed);
 
-	if (err)
-		return err;
-	if (listed)
-		*(off->is_file ? &count->file : &count->anon) +=
+	if (!err && !listed &&
+	    (!lru || !pa_lru_batched_find(lru, pa_pfn_to_page(f->walk->kernel,
+							      off->pfn))))
+		*(off->is_file ? &of->other_file : &of->other_anon) +=
 			PA_BIT(off->order);
-	else if (!lru ||
-		 !pa_lru_batched_find(lru, pa_pfn_to_page(f->walk->kernel,
-							  off->pfn)))
-		*(off->is_file ? &count->other_file : &count->other_anon) +=
-			PA_BIT(off->order);
-	return NULL;
+	return err;
 }
 
 static int compare_isolated(const void *a, const void *b)
@@ -174,6 +274,8 @@ static struct pa_error *find_isolated(struct finding *f)
 		    !folio->on_active_list)
 			err = look_at(f, folio->pfn, &listed);
 	}
+	if (!err)
+		err = add_members(f);
 	if (isolated->list.length)
 		qsort(isolated->list.items, isolated->list.length,
 		      sizeof(*isolated->list.items), compare_isolated);
@@ -204,6 +306,8 @@ struct pa_error *pa_isolated_prepare(struct pa_holder_walk *walk,
 				   sizeof(*f.isolated->nodes));
 	err = f.isolated->nodes ? find_isolated(&f) : &pa_error_no_memory;
 	pa_array_deinit(&f.stacks);
+	pa_map_deinit(&f.heads);
+	pa_map_deinit(&f.seen);
 	pa_private_lists_deinit(&f.lists);
 	if (err)
 		pa_isolated_census_destroy(f.isolated);
