@@ -18,19 +18,27 @@ class Symbols:
 
     def __init__(self, opened: OpenedTarget) -> None:
         self._opened = opened
-        self._layout: Optional[Layout] = opened.layout
-        if opened.layout.types_from != "btf":
-            try:
-                self._layout = Layout.from_btf(opened.source)
-            except TargetError:
-                # Kernels before v6.0 do not tell where their symbols are.
-                self._layout = None
+        self._layout: Optional[Layout] = None
+        self._sought = False
         self._prog: Optional[drgn.Program] = opened.prog
+
+    def _kallsyms(self) -> Optional[Layout]:
+        """What has the dump's own symbols; kernels before v6.0 do not tell where they are."""
+        if not self._sought:
+            self._sought = True
+            try:
+                from_dwarf = self._opened.layout.types_from != "btf"
+                opened = self._opened
+                self._layout = Layout.from_btf(opened.source) if from_dwarf else opened.layout
+            except TargetError:
+                pass
+        return self._layout
 
     def name(self, address: int) -> Optional[str]:
         """ "function+0x12/0x40", or None."""
-        if self._layout is not None:
-            found = self._layout.symbol_at(address)
+        layout = self._kallsyms()
+        if layout is not None:
+            found = layout.symbol_at(address)
             if found is None:
                 return None
             name, offset, size = found
