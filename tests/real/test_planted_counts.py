@@ -72,6 +72,18 @@ def test_unmapped_and_not_counted(site: Site, folio: Mapped) -> None:
     assert stored == counted + 1
 
 
+def test_unmapped_and_not_yet_counted(site: Site, folio: Mapped) -> None:
+    """The same while a task has the folio in hand: it is about to tell rmap."""
+    (sleeper,) = site.events("aio")
+    site.write(folio.entry.address, bytes(8))
+    at = stack_word(site, sleeper["pid"])
+    site.write(at, int(site.page(folio.pfn)).to_bytes(8, "little"))
+    site.expect_nothing()
+    assert site.new_infos() == {about("mapcount-mismatch", folio, "info")}
+    (finding,) = (f for f in site.audit().findings if f["check"] == "mapcount-mismatch")
+    assert finding["evidence"]["task"] == f"aio (pid {sleeper['pid']})"
+
+
 def unused_entry(site: Site) -> int:
     """Where an entry is that maps nothing, in a page table of pages."""
     (event,) = site.events("thp")
