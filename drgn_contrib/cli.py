@@ -7,14 +7,13 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, NoReturn, Optional, Sequence
 
+from drgn_contrib.page_argument import UsageError, is_page, page_number, pfn_of
 from drgn_contrib.report import ExitStatus
 
 if TYPE_CHECKING:
-    from drgn_contrib._pageaudit import Kernel
     from drgn_contrib.run import Progress
     from drgn_contrib.target import OpenedTarget
 
@@ -31,10 +30,6 @@ other commands:
   pageaudit checks [ID]                             what is checked
 A file with the name of a command is given as ./NAME.
 """
-
-
-class UsageError(Exception):
-    """The command line is wrong: exit status 64."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -117,40 +112,20 @@ def _checks_parser() -> argparse.ArgumentParser:
     return parser
 
 
-# What people write for a page; everything else is a file.
-_PAGE = re.compile(r"(?:(?P<phys>phys:))?(?P<number>0[xX][0-9a-fA-F]+|[0-9]+)\Z")
-
-# x86-64 and arm64 kernel addresses lie in the upper half; pfns never do.
-_KERNEL_HALF = 1 << 63
-
-
 def _split_pages(
     command: str, arguments: Sequence[str]
 ) -> "tuple[list[str], list[tuple[str, int]]]":
     """Files of the target, then pages; the first is a file whatever its name."""
     pages = list(arguments[1:])
     files = [arguments[0]]
-    while pages and not _PAGE.match(pages[0]):
+    while pages and not is_page(pages[0]):
         files.append(pages.pop(0))
     for page in pages:
-        if not _PAGE.match(page):
+        if not is_page(page):
             raise UsageError(f"{page!r} is neither a pfn nor an address")
     if not pages:
         raise UsageError(f"{command} needs a TARGET and at least one pfn or address")
-    return files, [_page_number(page) for page in pages]
-
-
-def _page_number(text: str) -> "tuple[str, int]":
-    """The kind ("pfn", "address", "phys") and the number of a page."""
-    match = _PAGE.match(text)
-    assert match is not None
-    digits = match["number"]
-    number = int(digits, 16 if digits[:2].lower() == "0x" else 10)
-    if number >= 1 << 64:
-        raise UsageError(f"{text} has more than 64 bits")
-    if match["phys"]:
-        return "phys", number
-    return ("address" if number >= _KERNEL_HALF else "pfn"), number
+    return files, [page_number(page) for page in pages]
 
 
 def _known_checks(text: Optional[str]) -> "Optional[list[str]]":
@@ -281,7 +256,7 @@ def _main_page(argv: Sequence[str]) -> int:
     from drgn_contrib.dossier_text import dossier_texts
 
     opened = _open(options, files)
-    pages = dossiers(opened, [_pfn(opened.kernel, kind, number) for kind, number in numbers])
+    pages = dossiers(opened, [pfn_of(opened.kernel, kind, number) for kind, number in numbers])
     output.write(dossier_texts(pages, verbose=options.verbose), pages)
     return max(map(_told, pages))
 
@@ -297,21 +272,9 @@ def _main_who(argv: Sequence[str]) -> int:
     from drgn_contrib.who_text import who_texts
 
     opened = _open(options, files)
-    pages = who(opened, [_pfn(opened.kernel, kind, number) for kind, number in numbers])
+    pages = who(opened, [pfn_of(opened.kernel, kind, number) for kind, number in numbers])
     output.write(who_texts(pages, verbose=options.verbose), pages)
     return max(map(_answered, pages))
-
-
-def _pfn(kernel: Kernel, kind: str, number: int) -> int:
-    """The pfn that a page's number means."""
-    pfn: Optional[int] = number
-    if kind == "phys":
-        pfn = number // kernel.numbers()["page_size"]
-    elif kind == "address":
-        pfn = kernel.resolve(number)
-    if pfn is None:
-        raise UsageError(f"{number:#x} is no address of a struct page or of the direct map")
-    return pfn
 
 
 def _told(page: Mapping[str, Any]) -> ExitStatus:

@@ -13,6 +13,7 @@ import pytest
 from files import EM_AARCH64, EM_X86_64, ET_CORE, ET_EXEC, elf, kdump
 
 from drgn_contrib import _pageaudit, cli
+from drgn_contrib.page_argument import page_number
 
 COMMAND = Path(sys.executable).with_name("pageaudit")
 
@@ -164,7 +165,7 @@ def test_reader_may_leave() -> None:
 def test_pages_are_told_from_files(
     arguments: Sequence[str], files: "list[str]", pages: "list[str]"
 ) -> None:
-    numbers = [cli._page_number(page) for page in pages]
+    numbers = [page_number(page) for page in pages]
     assert cli._split_pages("page", arguments) == (files, numbers)
 
 
@@ -180,4 +181,4 @@ def test_pages_are_told_from_files(
     ],
 )
 def test_page_number(text: str, meaning: "tuple[str, int]") -> None:
-    assert cli._page_number(text) == meaning
+    assert page_number(text) == meaning
