@@ -110,6 +110,81 @@ def table_page(site: Site, root: int) -> int:
     return table
 
 
+class Oracle:
+    """What of memory is the kernel's own and in use, by drgn."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.prog = site, site.prog
+        prog = site.prog
+        self.text = self.image("_text", "_etext")
+        self.constants = self.image("__start_rodata", "__start_ro_after_init")
+        self.more_constants = self.image("__end_ro_after_init", "__end_rodata")
+        self.unused = set(self.unused_slots())
+        self.memmap = {
+            site.phys(struct_page(site, pfn)) // PAGE_SIZE
+            for start, end in site.ranges("online")
+            for pfn in range(start, end, 64)
+        }
+        self.stacks: "dict[int, tuple[int, int]]" = {}
+        for task in pid.for_each_task(prog):
+            self.add_stack(int(task.stack), int(task.thread.sp), bool(task.on_cpu))
+        for cpu in range(2):
+            for area in percpu.per_cpu(prog["cached_stacks"], cpu):
+                if area:
+                    self.add_stack(int(area.addr), int(area.addr) + THREAD_SIZE, False)
+
+    def image(self, start: str, end: str) -> range:
+        """Physical addresses of what lies between two symbols."""
+        phys = self.site.phys(self.prog.symbol(start).address)
+        bytes_ = self.prog.symbol(end).address - self.prog.symbol(start).address
+        return range(phys, phys + bytes_)
+
+    def unused_slots(self) -> Iterator[int]:
+        """Physical addresses of the slots of per-cpu batches that are not in use."""
+        for name in ("lru_pvecs", "lru_rotate", "cpu_fbatches", "mlock_pvec", "mlock_fbatch"):
+            if name not in self.prog:
+                continue
+            for cpu in range(2):
+                variable = percpu.per_cpu(self.prog[name], cpu)
+                if variable.type_.type_name() == "struct pagevec":
+                    yield from self.unused_of(variable)
+                for member in variable.type_.members or ():
+                    if member.type.type_name() in ("struct pagevec", "struct folio_batch"):
+                        yield from self.unused_of(variable.member_(str(member.name)))
+
+    def unused_of(self, batch: drgn.Object) -> Iterator[int]:
+        slots = batch.folios if batch.type_.type_name() == "struct folio_batch" else batch.pages
+        for slot in list(slots)[int(batch.nr) :]:
+            yield self.site.phys(int(slot.address_of_()))
+
+    def add_stack(self, base: int, live: int, running: bool) -> None:
+        for address in range(base, base + THREAD_SIZE, PAGE_SIZE) if base else ():
+            self.stacks[self.site.phys(address) // PAGE_SIZE] = (address, 0 if running else live)
+
+    def why_not(self, phys: int) -> Optional[str]:
+        """Why a word does not count, or None if it does."""
+        pfn = phys // PAGE_SIZE
+        if phys in self.text:
+            return "text"
+        if phys in self.constants or phys in self.more_constants:
+            return "constants"
+        if phys in self.unused:
+            return "unused_slot"
+        if pfn in self.memmap:
+            return "memmap"
+        if pfn in self.stacks:
+            address, live = self.stacks[pfn]
+            if address + phys % PAGE_SIZE < live:
+                return "dead_stack"
+        head = mm.compound_head(self.site.page(pfn))
+        if mm.PageSlab(head) or mm.PageReserved(head):
+            info = slab.slab_object_info(self.prog, int(mm.phys_to_virt(self.prog, phys)))
+            return "free_object" if info is not None and not info.allocated else None
+        if mm.PageLRU(head) or head.mapping:
+            return "user"
+        return "free" if not head._refcount.counter else None
+
+
 def test_live_words(light: Site, needle: int) -> None:
     """In an object, on a stack, in static and per-cpu data: found, and said where."""
     prog = light.prog
@@ -186,6 +261,16 @@ def test_dead_words(light: Site, needle: int) -> None:
     assert search.dropped("known") == 0
 
 
+def test_emptied_batch(light: Site, needle: int) -> None:
+    """What a per-cpu batch was emptied of names nothing any more."""
+    before = Search(light, [needle])
+    slots = sorted(Oracle(light).unused_slots())
+    Planting(light, struct_page(light, needle)).at_phys(slots[-1])
+    search = Search(light, [needle])
+    assert set(search.hits) == set(before.hits)
+    assert search.dropped("unused_slot") == before.dropped("unused_slot") + 1
+
+
 ENCODINGS = {
     "struct page": lambda page, direct, pfn: page,
     "struct page, tagged": lambda page, direct, pfn: page | 2,
@@ -207,52 +292,6 @@ def test_encodings(light: Site, needle: int, encoding: str) -> None:
     hits = Search(light, [needle], encodings=[encoding]).hits
     hit = hits[phys + 4 if encoding == "pfn in half a word" else phys]
     assert hit["encoding"] == encoding
-
-
-class Oracle:
-    """What of memory is the kernel's own and in use, by drgn."""
-
-    def __init__(self, site: Site) -> None:
-        self.site, self.prog = site, site.prog
-        prog = site.prog
-        self.text = range(
-            site.phys(prog.symbol("_text").address), site.phys(prog.symbol("_etext").address)
-        )
-        self.memmap = {
-            site.phys(struct_page(site, pfn)) // PAGE_SIZE
-            for start, end in site.ranges("online")
-            for pfn in range(start, end, 64)
-        }
-        self.stacks: "dict[int, tuple[int, int]]" = {}
-        for task in pid.for_each_task(prog):
-            self.add_stack(int(task.stack), int(task.thread.sp), bool(task.on_cpu))
-        for cpu in range(2):
-            for area in percpu.per_cpu(prog["cached_stacks"], cpu):
-                if area:
-                    self.add_stack(int(area.addr), int(area.addr) + THREAD_SIZE, False)
-
-    def add_stack(self, base: int, live: int, running: bool) -> None:
-        for address in range(base, base + THREAD_SIZE, PAGE_SIZE) if base else ():
-            self.stacks[self.site.phys(address) // PAGE_SIZE] = (address, 0 if running else live)
-
-    def why_not(self, phys: int) -> Optional[str]:
-        """Why a word does not count, or None if it does."""
-        pfn = phys // PAGE_SIZE
-        if phys in self.text:
-            return "text"
-        if pfn in self.memmap:
-            return "memmap"
-        if pfn in self.stacks:
-            address, live = self.stacks[pfn]
-            if address + phys % PAGE_SIZE < live:
-                return "dead_stack"
-        head = mm.compound_head(self.site.page(pfn))
-        if mm.PageSlab(head) or mm.PageReserved(head):
-            info = slab.slab_object_info(self.prog, int(mm.phys_to_virt(self.prog, phys)))
-            return "free_object" if info is not None and not info.allocated else None
-        if mm.PageLRU(head) or head.mapping:
-            return "user"
-        return "free" if not head._refcount.counter else None
 
 
 def test_beside_drgn(light: Site) -> None:
@@ -285,4 +324,5 @@ def test_beside_drgn(light: Site) -> None:
     counts = Counter(why.values())
     assert counts["dead_stack"] == search.dropped("dead_stack")
     assert counts["free_object"] == search.dropped("free_object")
+    assert counts["unused_slot"] == search.dropped("unused_slot")
     assert search.hits
