@@ -24,9 +24,10 @@ class Built:
 
 
 # On top of tinyconfig: what the lab's guests need to run, be dumped and be read without
-# debug info, and nothing that would take long to build.
+# debug info, and nothing that would take long to build. With fewer than four CPUs page tables
+# would share one lock, and hugetlb no page tables.
 _BASE = (
-    *("64BIT", "SMP", "NUMA", "ACPI", "ACPI_NUMA", "X86_64_ACPI_NUMA", "PCI", "PCI_MSI"),
+    *("64BIT", "SMP", "NR_CPUS=4", "NUMA", "ACPI", "ACPI_NUMA", "X86_64_ACPI_NUMA", "PCI", "PCI_MSI"),
     *("PRINTK", "PRINTK_TIME", "BUG", "MULTIUSER", "FUTEX", "EPOLL", "SIGNALFD", "EVENTFD"),
     *("TIMERFD", "POSIX_TIMERS", "HIGH_RES_TIMERS", "AIO", "IO_URING", "ADVISE_SYSCALLS"),
     *("MEMBARRIER", "SYSVIPC", "MODULES", "BINFMT_ELF", "BINFMT_SCRIPT"),
@@ -77,7 +78,7 @@ def _configure(tree: Path, built: Built) -> None:
     config = tree / ".config"
     with open(config, "a") as file:
         for option in built.options:
-            file.write(f"CONFIG_{option}=y\n")
+            file.write(f"CONFIG_{option}\n" if "=" in option else f"CONFIG_{option}=y\n")
         file.write(f'CONFIG_LOCALVERSION="{built.suffix}"\n')
     run(["make", "-s", "-C", str(tree), "olddefconfig"])
     # An option that this release does not have, or that lacks what it depends on, is left
