@@ -27,7 +27,8 @@ class Built:
 # debug info, and nothing that would take long to build. With fewer than four CPUs page tables
 # would share one lock, and hugetlb no page tables.
 _BASE = (
-    *("64BIT", "SMP", "NR_CPUS=4", "NUMA", "ACPI", "ACPI_NUMA", "X86_64_ACPI_NUMA", "PCI", "PCI_MSI"),
+    *("64BIT", "SMP", "NR_CPUS=4", "NUMA", "ACPI", "ACPI_NUMA", "X86_64_ACPI_NUMA"),
+    *("PCI", "PCI_MSI"),
     *("PRINTK", "PRINTK_TIME", "BUG", "MULTIUSER", "FUTEX", "EPOLL", "SIGNALFD", "EVENTFD"),
     *("TIMERFD", "POSIX_TIMERS", "HIGH_RES_TIMERS", "AIO", "IO_URING", "ADVISE_SYSCALLS"),
     *("MEMBARRIER", "SYSVIPC", "MODULES", "BINFMT_ELF", "BINFMT_SCRIPT"),
