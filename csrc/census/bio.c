@@ -6,7 +6,9 @@
  *
  * Bios that wait, are split, or are with a driver that keeps them, are on no
  * list that can be found. They are taken from the slab caches of all bio_sets:
- * an object has a bio at the place where its bio_set says.
+ * an object has a bio at the place where its bio_set says. Those on the stack
+ * of a task that waits (__blkdev_direct_IO_simple()) are in a request, or have
+ * parts in one.
  */
 #include <stdlib.h>
 
@@ -14,7 +16,13 @@
 #include "census/holders.h"
 #include "census/slabs.h"
 #include "kernel/bio.h"
+#include "kernel/blk_mq.h"
+#include "kernel/stack.h"
 
+/* As much code as a function may have, to tell by a return address. */
+#define FUNCTION_BYTES 2048
+/* Parts of parts: bio_split() of stacked devices. */
+#define MAX_PARENTS 16
 /* Bios of an item of work. */
 #define ITEM_BIOS 64
 /* A bio and the structure around it. */
@@ -35,6 +43,10 @@ struct finding {
 	PA_ARRAY(struct pa_bio_set) sets;
 	/* Caches walked: some of bio_slabs may be merged. */
 	struct pa_map caches;
+	/* PA_BIO_BY_WAITER */
+	PA_ARRAY(struct pa_bio) waited;
+	/* Bios in @bios and @waited; and what was walked of block devices. */
+	struct pa_map met, walked;
 	const struct pa_slab_cache *cache;
 	struct pa_error *err;
 };
@@ -90,6 +102,21 @@ static struct pa_error *find_set(struct finding *finding, uint64_t address,
 	return err;
 }
 
+static struct pa_error *add_bio(struct finding *finding,
+				const struct pa_bio *bio)
+{
+	if (bio->pages == PA_BIO_NO_PAGES ||
+	    pa_map_has(&finding->met, bio->address))
+		return NULL;
+	if (!pa_map_set(&finding->met, bio->address, 0))
+		return &pa_error_no_memory;
+	return (bio->pages == PA_BIO_BY_WAITER ?
+			pa_array_append(&finding->waited, *bio) :
+			pa_array_append(&finding->bios->list, *bio)) ?
+		       NULL :
+		       &pa_error_no_memory;
+}
+
 /*
  * Sets of one cache have their bios at different offsets. A bio names its set,
  * and that says where in the object it lies.
@@ -112,11 +139,9 @@ static struct pa_error *find_in_object(struct finding *finding, uint64_t object,
 		if (!set || set->front_pad != at)
 			continue;
 		pa_bio_parse(layout, bytes + at, object + at, &bio);
-		if (bio.pages != PA_BIO_NO_PAGES &&
-		    !pa_map_has(&finding->free, bio.address) &&
-		    !pa_array_append(&finding->bios->list, bio))
-			return &pa_error_no_memory;
-		return NULL;
+		return pa_map_has(&finding->free, bio.address) ?
+			       NULL :
+			       add_bio(finding, &bio);
 	}
 	return NULL;
 }
@@ -172,6 +197,120 @@ static bool visit_cache(void *arg, uint64_t address)
 	return true;
 }
 
+/* A bio of a request, and those of which it is a part. */
+static bool visit_request_bio(void *arg, uint64_t address)
+{
+	struct finding *finding = arg;
+	struct pa_holder_walk *walk = finding->walk;
+	uint8_t bytes[MAX_OBJECT_BYTES];
+	struct pa_error *err = NULL;
+
+	for (int i = 0; !err && address && i < MAX_PARENTS; i++) {
+		struct pa_bio bio;
+
+		err = pa_memory_read(walk->memory, address,
+				     PA_SIZEOF(walk->layout, bio), bytes);
+		if (err)
+			break;
+		pa_bio_parse(walk->layout, bytes, address, &bio);
+		err = add_bio(finding, &bio);
+		address = bio.parent;
+	}
+	finding->err = pa_holder_unread(walk, err);
+	return !finding->err;
+}
+
+static bool visit_device(void *arg, uint64_t object)
+{
+	struct finding *finding = arg;
+	struct pa_holder_walk *walk = finding->walk;
+	const struct pa_layout *layout = walk->layout;
+	uint64_t disk;
+	struct pa_error *err = pa_memory_read_u64(
+		walk->memory,
+		object + PA_OFFSETOF(layout, bdev_inode, bdev) +
+			PA_OFFSETOF(layout, block_device, bd_disk),
+		&disk);
+
+	if (!err && disk)
+		err = pa_disk_visit_bios(walk->memory, layout, disk,
+					 &finding->walked, visit_request_bio,
+					 finding);
+	if (!err)
+		err = finding->err;
+	finding->err = pa_holder_unread(walk, err);
+	return !finding->err;
+}
+
+static struct pa_error *find_in_requests(struct finding *finding)
+{
+	struct pa_holder_walk *walk = finding->walk;
+	const struct pa_slabs *slabs = walk->census->slabs;
+	const struct pa_slab_cache *cache;
+	struct pa_error *err;
+
+	if (!pa_blk_mq_knows(walk->layout)) {
+		walk->unreadable++;
+		return NULL;
+	}
+	err = pa_slabs_cache_symbol(walk->census, walk->memory,
+				    PA_SYM_bdev_cachep, &cache);
+	for (size_t i = 0; !err && cache && i < cache->nr; i++) {
+		uint32_t index = slabs->by_cache.items[cache->first + i];
+
+		err = pa_slab_visit(walk->census, walk->memory,
+				    &slabs->list.items[index], visit_device,
+				    finding);
+		if (!err)
+			err = finding->err;
+		err = pa_holder_unread(walk, err);
+	}
+	return err;
+}
+
+/* Bios on the stack of a task that is in __blkdev_direct_IO_simple(). */
+static bool visit_stack(void *arg, const struct pa_stack *stack)
+{
+	struct finding *finding = arg;
+	uint64_t function =
+		PA_SYM(finding->walk->layout, __blkdev_direct_IO_simple);
+	bool inside = false;
+
+	for (size_t i = 0; i < stack->nr && !inside; i++)
+		inside = stack->words[i] > function &&
+			 stack->words[i] - function < FUNCTION_BYTES;
+	if (!inside || !stack->address)
+		return true;
+	pa_array_for_each(bio, &finding->waited) {
+		if (bio->address < stack->address ||
+		    bio->address - stack->address >= stack->nr * 8)
+			continue;
+		bio->pages = PA_BIO_GETS;
+		if (!pa_array_append(&finding->bios->list, *bio)) {
+			finding->err = &pa_error_no_memory;
+			return false;
+		}
+	}
+	return true;
+}
+
+static struct pa_error *ask_waiters(struct finding *finding)
+{
+	struct pa_holder_walk *walk = finding->walk;
+	uint64_t unread = 0;
+	struct pa_error *err;
+
+	if (!finding->waited.length ||
+	    !PA_HAS_SYM(walk->layout, __blkdev_direct_IO_simple))
+		return NULL;
+	err = pa_holder_unread(walk,
+			       pa_stacks_visit(walk->kernel, walk->memory,
+					       &walk->census->cpu_tasks,
+					       visit_stack, finding, &unread));
+	walk->unreadable += unread;
+	return err ? err : finding->err;
+}
+
 void pa_bio_destroy(void *state)
 {
 	struct bios *bios = state;
@@ -201,10 +340,17 @@ struct pa_error *pa_bio_prepare(struct pa_holder_walk *walk, void **state_ret,
 				  &finding);
 	if (!err)
 		err = finding.err;
+	if (!err)
+		err = find_in_requests(&finding);
+	if (!err)
+		err = ask_waiters(&finding);
+	pa_map_deinit(&finding.met);
+	pa_map_deinit(&finding.walked);
 	pa_map_deinit(&finding.free);
 	pa_map_deinit(&finding.pools);
 	pa_map_deinit(&finding.caches);
 	pa_array_deinit(&finding.sets);
+	pa_array_deinit(&finding.waited);
 	if (err) {
 		pa_bio_destroy(finding.bios);
 		return err;

@@ -84,10 +84,15 @@ static enum pa_bio_pages bio_pages(const struct pa_layout *layout,
 	if (PA_HAS_ENUM(layout, BIO_PAGE_PINNED))
 		return FLAG(layout, flags, BIO_PAGE_PINNED) ? PA_BIO_PINS :
 							      PA_BIO_NO_PAGES;
-	if (FLAG(layout, flags, BIO_NO_PAGE_REF) ||
-	    !releases_pages(layout, PA_GET(layout, bytes, bio, bi_end_io)))
+	if (FLAG(layout, flags, BIO_NO_PAGE_REF))
 		return PA_BIO_NO_PAGES;
-	return PA_BIO_GETS;
+
+	uint64_t end_io = PA_GET(layout, bytes, bio, bi_end_io);
+
+	if (PA_HAS_SYM(layout, submit_bio_wait_endio) &&
+	    end_io == PA_SYM(layout, submit_bio_wait_endio))
+		return PA_BIO_BY_WAITER;
+	return releases_pages(layout, end_io) ? PA_BIO_GETS : PA_BIO_NO_PAGES;
 }
 
 void pa_bio_parse(const struct pa_layout *layout, const uint8_t *bytes,
@@ -101,6 +106,11 @@ void pa_bio_parse(const struct pa_layout *layout, const uint8_t *bytes,
 		.nr_vecs = (uint32_t)PA_GET(layout, bytes, bio, bi_vcnt),
 		.pages = bio_pages(layout, bytes),
 	};
+	if (PA_HAS(layout, bio, bi_private) &&
+	    PA_HAS_SYM(layout, bio_chain_endio) &&
+	    PA_GET(layout, bytes, bio, bi_end_io) ==
+		    PA_SYM(layout, bio_chain_endio))
+		ret->parent = PA_GET(layout, bytes, bio, bi_private);
 }
 
 /* What is left to visit of a bio. */

@@ -13,11 +13,18 @@ enum pa_bio_pages {
 	PA_BIO_GETS,
 	/* A pin each. */
 	PA_BIO_PINS,
+	/*
+	 * Before v6.5, where a task waits in submit_bio_wait(): a reference
+	 * each if it is there for direct I/O to a block device.
+	 */
+	PA_BIO_BY_WAITER,
 };
 
 struct pa_bio {
 	/* Virtual addresses. */
 	uint64_t address, next, pool, vecs;
+	/* The bio that waits for this part of it: bio_chain(); or 0. */
+	uint64_t parent;
 	uint32_t nr_vecs;
 	enum pa_bio_pages pages;
 };

@@ -111,16 +111,26 @@ def test_sockets(kernel: str, program: drgn.Program, open_dump: Open) -> None:
     assert check_counts(dossier) > 500
 
 
+def pfns(task: drgn.Object, address: int, nr: int) -> "list[int]":
+    pages = range(address, address + nr * PAGE_SIZE, PAGE_SIZE)
+    return [mm.follow_pfn(task.mm, page).value_() for page in pages]
+
+
 def direct_pages(prog: drgn.Program, kernel: str) -> "list[list[int]]":
-    """The pfns of each request of the guest's command "direct"."""
-    event = next(e for e in make.dump(kernel, "census").meta["events"] if e["event"] == "direct")
-    task = pid.find_task(prog, event["pid"])
+    """The pages of each request of the guest's command "direct", those that it waits for last."""
     requests = []
-    for i in range(6):
-        base = event["thp"] + i * 20 * PAGE_SIZE if i & 1 else event["address"] + i * 10 * PAGE_SIZE
-        pages = range(base, base + (i + 1) * PAGE_SIZE, PAGE_SIZE)
-        requests.append([mm.follow_pfn(task.mm, page).value_() for page in pages])
-    return requests
+    synchronous = []
+    for event in make.dump(kernel, "census").meta["events"]:
+        if event["event"] == "direct":
+            task = pid.find_task(prog, event["pid"])
+            for i in range(6):
+                base = event["thp"] + i * 20 * PAGE_SIZE if i & 1 else None
+                base = base or event["address"] + i * 10 * PAGE_SIZE
+                requests.append(pfns(task, base, i + 1))
+        elif event["event"] == "synchronous":
+            task = pid.find_task(prog, event["pid"])
+            synchronous.append(pfns(task, event["address"], event["pages"]))
+    return requests + synchronous
 
 
 def test_direct(kernel: str, program: drgn.Program, open_dump: Open) -> None:
@@ -137,7 +147,7 @@ def test_direct(kernel: str, program: drgn.Program, open_dump: Open) -> None:
     held = [[pfn for _, pfn in sorted(pages)] for pages in by_bio.values()]
     assert all(pages in requests for pages in held), (held, requests)
     # The device may have answered reads before it was stopped.
-    assert all(pages in held for pages in requests[:4])
+    assert all(pages in held for pages in requests[:4] + requests[6:])
     assert opened.census()["holders"]["block I/O"]["references"] == len(found)
     assert check_counts(dossier) == len({pfn for pages in requests for pfn in pages})
 

@@ -226,6 +226,20 @@ static int run_direct(int argc, char **argv)
 		if (pread(cached, buffer, 16 * PAGE_SIZE, 10 * MIB) < 0)
 			_exit(1);
 	}
+	/* Two that wait for themselves: with a bio on the stack, and vectors too. */
+	for (i = 0; i < 2; i++) {
+		char *p = base((3 + 17 * i) * PAGE_SIZE);
+		pid_t child = fork();
+
+		if (!child) {
+			if (pwrite(fd, p, (3 + 17 * i) * PAGE_SIZE,
+				   (12 + i) * MIB) < 0)
+				_exit(1);
+			pause();
+		}
+		event("synchronous pid=%d address=%p pages=%d", child, p,
+		      3 + 17 * i);
+	}
 	event("direct pid=%d address=%p thp=%p pfn=%lu", getpid(), pages, thp,
 	      pfn_of(pages));
 	settled();
