@@ -91,6 +91,9 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 	if (!err)
 		err = find_waiters(census, memory, excess);
 	if (!err)
+		err = pa_in_hand_init(census, memory, PA_IN_HAND_ALL,
+				      &excess->in_hand);
+	if (!err)
 		err = pa_places_create(census, memory, &excess->places);
 	if (!err) {
 		struct pa_search_query query = {
@@ -132,6 +135,7 @@ void pa_excess_destroy(struct pa_excess *excess)
 	pa_search_result_deinit(&excess->search);
 	pa_needles_deinit(&excess->needles);
 	pa_waiting_deinit(&excess->waiting);
+	pa_in_hand_deinit(&excess->in_hand);
 	pa_places_destroy(excess->places);
 	free(excess);
 }

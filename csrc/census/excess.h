@@ -8,6 +8,7 @@
 
 #include "census/counts.h"
 #include "census/holder.h"
+#include "census/in_hand.h"
 #include "census/search.h"
 #include "census/waiters.h"
 
@@ -19,6 +20,8 @@ struct pa_excess {
 	/* What is left: by pfn. */
 	struct pa_needles needles;
 	struct pa_search_result search;
+	/* Of tasks that take or drop references of many pages. */
+	struct pa_in_hand in_hand;
 	/* Who waits for what pages; empty where that is not known. */
 	struct pa_waiting waiting;
 	/* Owned. */

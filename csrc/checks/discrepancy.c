@@ -82,8 +82,10 @@ static void add_folio(struct pa_check_context *c, struct pa_finding *f,
  * far as anybody can tell; a list's links and bare physical addresses hold
  * nothing.
  */
-static enum pa_severity hit_severity(const struct pa_search_hit *hit,
-				     const struct pa_place *place)
+static enum pa_severity hit_severity(const struct pa_excess *excess,
+				     const struct pa_search_hit *hit,
+				     const struct pa_place *place,
+				     uint64_t *task_ret)
 {
 	switch (hit->encoding) {
 	case PA_ENCODING_PAGE:
@@ -95,7 +97,10 @@ static enum pa_severity hit_severity(const struct pa_search_hit *hit,
 	}
 	if (place->dead)
 		return PA_BUG;
-	return place->task ? PA_INFO : PA_SUSPECT;
+	/* An array that somebody is filling with pages is in his hands. */
+	*task_ret = place->task ? place->task :
+				  pa_in_hand_place(&excess->in_hand, place);
+	return *task_ret ? PA_INFO : PA_SUSPECT;
 }
 
 static enum pa_severity milder(enum pa_severity a, enum pa_severity b)
@@ -119,6 +124,7 @@ static struct pa_error *find_named(struct pa_check_context *c,
 	for (size_t i = first; !err && i < first + nr; i++) {
 		const struct pa_search_hit *hit = &excess->search.hits.items[i];
 		struct pa_place place;
+		uint64_t task = 0;
 
 		err = pa_search_place(excess->places, c->memmap->memory, hit,
 				      &place);
@@ -130,7 +136,10 @@ static struct pa_error *find_named(struct pa_check_context *c,
 		if (err)
 			break;
 		ret->severity =
-			milder(ret->severity, hit_severity(hit, &place));
+			milder(ret->severity,
+			       hit_severity(excess, hit, &place, &task));
+		if (!ret->task)
+			ret->task = task;
 		if (told++ >= MAX_TOLD)
 			continue;
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import stat
+import struct
 from dataclasses import dataclass
 from typing import Any, Iterator, Tuple
 
@@ -459,6 +460,43 @@ def test_near_stale(site: Site, given: Given, near: str) -> None:
         site.allocate(block)
         site.set(spare_pages(given.pipe)[0], int(site.page(block.pfn)))
     site.expect_nothing()
+
+
+def unregister(site: Site) -> "tuple[int, int]":
+    """Take the buffer with a THP out of its table; its address and the THP's first pfn."""
+    (ring,) = rings(site.prog)
+    table = ring.buf_table.nodes if has_member(ring[0], "buf_table") else ring.user_bufs
+    buffer = dict(buffers(ring))[0]
+    where = int(buffer.value_())
+    head = site.pfn(mm.compound_head(buffer.bvec[0].bv_page))
+    site.set(table[0], 0)
+    return where, head
+
+
+def sleeper(site: Site) -> drgn.Object:
+    """A task that sleeps."""
+    tasks = for_each_task(site.prog)
+    return next(t for t in tasks if t.mm and not t.on_cpu and t.stack and int(t.pid) > 1)
+
+
+def test_lost_buffer(site: Site) -> None:
+    """Pins of a buffer that is in no table, with the object that has them."""
+    buffer, head = unregister(site)
+    (finding,) = site.expect(("refcount-leak", "suspect", head, head + HUGE_PAGES))
+    named = finding["evidence"]["also_named_by"]
+    assert f"object 0x{buffer:x}" in named or f"at 0x{buffer >> 12:x}" in named
+
+
+def test_buffer_in_hand(site: Site) -> None:
+    """The same while a task registers it, or unregisters it."""
+    buffer, head = unregister(site)
+    task = sleeper(site)
+    function = site.prog.symbol("io_sqe_buffer_register").address
+    # Saved registers are at the end of the live stack.
+    words = struct.pack("<QQ", function + 100, buffer)
+    site.write(int(task.thread.sp), words)
+    site.expect_nothing()
+    assert ("refcount-leak", "info", head, head + HUGE_PAGES) in site.new_infos()
 
 
 def test_impossible_pipe(site: Site, given: Given) -> None:
