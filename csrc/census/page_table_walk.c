@@ -160,8 +160,8 @@ static bool enter_table(struct pa_table_walk *walk, unsigned int level,
 	walk->found.tables[level]++;
 	if (section >= sections->index_length || !sections->index[section] ||
 	    (byte && !is_table_class(*byte & PA_CLASS_MASK))) {
-		/* A fault, if it is no page in use. */
-		refer(walk, PA_REF_GET, pfn, slot, va);
+		/* A fault, if it is no page in use; else somebody's data. */
+		refer(walk, PA_REF_LINK, pfn, slot, va);
 		walk->found.unreadable++;
 		return false;
 	}

@@ -5,6 +5,7 @@
 #include "census/counts.h"
 #include "census/holder.h"
 #include "census/isolated.h"
+#include "checks/counter.h"
 #include "checks/coverage.h"
 #include "checks/discrepancy.h"
 #include "checks/families.h"
@@ -269,5 +270,6 @@ struct pa_error *pa_check_counter_drift(struct pa_check_context *c,
 		result->examined++;
 	}
 	check_pins(c);
+	pa_check_mm_tables(c, result);
 	return NULL;
 }

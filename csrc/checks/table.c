@@ -211,8 +211,9 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		.doc = "NR_ISOLATED_*, NR_ANON_MAPPED, NR_FILE_MAPPED, THPs, "
 		       "NR_SHMEM*, LRU sizes, NR_PAGETABLE and pins acquired "
 		       "less released, per-cpu deltas included, against the "
-		       "pages themselves. A drift that wrong mapcounts "
-		       "explain is not told again.",
+		       "pages themselves, and each mm's pgtables_bytes "
+		       "against its page tables. A drift that wrong "
+		       "mapcounts explain is not told again.",
 		.run = pa_check_counter_drift,
 		.needs = COUNTS,
 	},

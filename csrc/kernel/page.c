@@ -209,7 +209,11 @@ static void init_types(const struct pa_layout *layout, struct pa_page_format *f)
 	f->type_encoding = PA_TYPE_CLEARED_BIT;
 	f->type_value[PA_PAGE_BUDDY] = 0x80;
 	f->type_value[PA_PAGE_OFFLINE] = 0x100;
-	if (PA_HAS(layout, page, mem_cgroup)) {
+	/*
+	 * PG_kmemcg was there with and without CONFIG_MEMCG; it went in v5.11,
+	 * as the node's lru_lock did.
+	 */
+	if (PA_HAS(layout, pglist_data, lru_lock)) {
 		f->type_value[PA_PAGE_KMEMCG] = 0x200;
 		f->type_value[PA_PAGE_TABLE] = 0x400;
 		f->type_value[PA_PAGE_GUARD] = 0x800;

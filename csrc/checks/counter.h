@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* counter-drift's parts that have files of their own. */
+#ifndef PA_CHECKS_COUNTER_H
+#define PA_CHECKS_COUNTER_H
+
+#include "checks/check.h"
+
+/* mm_pgtables_bytes() of each address space. */
+void pa_check_mm_tables(struct pa_check_context *c,
+			struct pa_check_result *result);
+
+#endif
