@@ -11,7 +11,10 @@ from typing import Any, Iterator, Optional
 import drgn
 import pytest
 from drgn.helpers.linux import mm, percpu, pid, slab
+from lab import makedump
 from planting import PAGE_SIZE, OpenSite, Site
+
+from drgn_contrib import target
 
 THREAD_SIZE = 16384
 
@@ -326,3 +329,19 @@ def test_beside_drgn(light: Site) -> None:
     assert counts["free_object"] == search.dropped("free_object")
     assert counts["unused_slot"] == search.dropped("unused_slot")
     assert search.hits
+
+
+@pytest.mark.parametrize("variety", ["zlib", "elf-d31"])
+def test_filtered_dumps(light: Site, variety: str) -> None:
+    """What is searched, dumps without users' and free pages have whole."""
+    (path,) = makedump.variety(light.dump.vmcore, variety)
+    filtered = target.open_target([str(path)], [str(light.dump.vmlinux)]).kernel
+    pfns = random.Random(2).sample(light.lru_pages(), 300)
+    theirs, ours = filtered.search(pfns), light.kernel().search(pfns)
+    missing = theirs["excluded_bytes"] + theirs["unreadable_bytes"]
+    assert theirs["bytes"] + missing == ours["bytes"]
+    if not missing:
+        assert theirs["hits"] == ours["hits"]
+        assert theirs["totals"] == ours["totals"]
+        assert theirs["dropped"] == ours["dropped"]
+    assert ours["excluded_bytes"] == ours["unreadable_bytes"] == 0
