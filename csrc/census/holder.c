@@ -62,6 +62,14 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.item = pa_deferred_split_item,
 		.destroy = pa_deferred_split_destroy,
 	},
+	[PA_HOLDER_READAHEAD] = {
+		.name = "readahead",
+		.owner = "task",
+		.index = "index",
+		.prepare = pa_readahead_prepare,
+		.item = pa_readahead_item,
+		.destroy = pa_readahead_destroy,
+	},
 	[PA_HOLDER_MMU_GATHER] = {
 		.name = "mmu_gather",
 		.owner = "task",

@@ -31,6 +31,7 @@ PA_HOLDER_FUNCTIONS(swap_cache);
 PA_HOLDER_FUNCTIONS(lru_batch);
 PA_HOLDER_FUNCTIONS(mmu_gather);
 PA_HOLDER_FUNCTIONS(deferred_split);
+PA_HOLDER_FUNCTIONS(readahead);
 struct pa_error *pa_mlock_batch_item(struct pa_holder_walk *walk,
 				     uint64_t index);
 PA_HOLDER_FUNCTIONS(page_table);
