@@ -51,8 +51,8 @@ struct pa_table_visitor {
 	 * A table of @level (0: of pages) at @phys, for [va, va + bytes). False
 	 * if what it maps is not to be walked. Never twice for one table.
 	 */
-	bool (*table)(void *arg, unsigned int level, uint64_t phys,
-		      uint64_t va, uint64_t bytes);
+	bool (*table)(void *arg, unsigned int level, uint64_t phys, uint64_t va,
+		      uint64_t bytes);
 	/* A leaf; false stops the walk. */
 	bool (*leaf)(void *arg, uint64_t va, uint64_t phys, uint64_t bytes,
 		     bool executable);

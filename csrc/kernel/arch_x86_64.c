@@ -260,9 +260,10 @@ static struct pa_error *walk_table(struct table_walk *walk, unsigned int level,
 		if (!(entry & ENTRY_PRESENT))
 			continue;
 		if (!level || (level < 3 && entry & ENTRY_PSE))
-			walk->stopped = !visitor->leaf(
-				visitor->arg, va, to & ~PA_MASK(shift),
-				PA_BIT(shift), !entry_nx);
+			walk->stopped = !visitor->leaf(visitor->arg, va,
+						       to & ~PA_MASK(shift),
+						       PA_BIT(shift),
+						       !entry_nx);
 		else
 			err = walk_table(walk, level - 1, to, va, entry_nx);
 	}

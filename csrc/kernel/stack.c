@@ -38,10 +38,9 @@ static struct pa_error *read_on_cpu(struct walk *walk, uint64_t task, bool *ret)
 static void visit_words(struct walk *walk, uint64_t task, uint64_t address,
 			const uint64_t *words, size_t nr)
 {
-	const struct pa_stack piece = { .task = task,
-					.address = address,
-					.words = words,
-					.nr = nr };
+	const struct pa_stack piece = {
+		.task = task, .address = address, .words = words, .nr = nr
+	};
 
 	walk->stopped = walk->stopped || !walk->visit(walk->arg, &piece);
 }

@@ -21,12 +21,12 @@ def _fetch(args: argparse.Namespace) -> None:
 
 def _list(_: argparse.Namespace) -> None:
     print("kernels:")
-    for key in kernels.keys():
+    for key in kernels.known():
         here = (lab_dir() / "kernels" / key / "kernel.json").exists()
         print(f"  {key:14}{'fetched' if here else ''}")
     print("recipes:")
     for recipe in recipes.RECIPES.values():
-        made = [k for k in kernels.keys() if make.dump_path(k, recipe.name, "meta.json").exists()]
+        made = [k for k in kernels.known() if make.dump_path(k, recipe.name, "meta.json").exists()]
         print(f"  {recipe.name:18}{recipe.what}")
         if made:
             print(f"  {'':18}made for {', '.join(made)}")

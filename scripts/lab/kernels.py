@@ -245,15 +245,15 @@ def _install(key: str, release: str, image: list[Path], debug: Path, root: Path)
     work.rename(root)
 
 
-def keys() -> tuple[str, ...]:
+def known() -> tuple[str, ...]:
     """What fetch() knows."""
     return (*KERNELS, *build.BUILT)
 
 
 def fetch(key: str) -> Kernel:
     """The kernel of that key, fetched if it is not in the cache."""
-    if key not in keys():
-        raise LabError(f"no kernel {key}: there are {', '.join(keys())}")
+    if key not in known():
+        raise LabError(f"no kernel {key}: there are {', '.join(known())}")
     root = lab_dir() / "kernels" / key
     with lock(f"kernel-{key}"):
         about = root / "kernel.json"

@@ -52,9 +52,7 @@ def ship(name: str) -> list[Path]:
     meta = dump.meta
     about = {key: meta[key] for key in META}
     about["made_by"] = f"scripts/lab ship {name}"
-    about["truth"] = {
-        file: dump.truth(file).decode() for file in TRUTH if dump.has_truth(file)
-    }
+    about["truth"] = {file: dump.truth(file).decode() for file in TRUTH if dump.has_truth(file)}
     recipe = VMCORES / f"{name}.json"
     recipe.write_text(json.dumps(about, indent=1) + "\n")
     say(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB")
