@@ -73,6 +73,7 @@ def dossiers(
                 for held in census["holders"]
                 if held["unreadable"] or held["error"]
             ],
+            "in_hand": [h for h in census["in_hand"] if counted["head_pfn"] <= h["pfn"] < end],
             "waiters": [
                 waiter for waiter in census["waiters"] if counted["head_pfn"] <= waiter["pfn"] < end
             ],

@@ -35,6 +35,7 @@ def _lines(page: Mapping[str, Any], verbose: bool) -> Iterator[str]:
         yield from _count_lines(page)
     yield from reference_lines(page, verbose)
     yield from waiter_lines(page)
+    yield from _in_hand_lines(page)
     if "raw" in page:
         yield from _owner_lines(page)
     if page["log"]:
@@ -224,6 +225,15 @@ def waiter_lines(page: Mapping[str, Any]) -> Iterator[str]:
         if int(waiter["task"], 16):
             who = f"pid {waiter['pid']} ({waiter['comm']}), task {waiter['task']}"
         yield from wrap(f"{who}: for {waiter['waits_for']}", "  ", "      ")
+
+
+def _in_hand_lines(page: Mapping[str, Any]) -> Iterator[str]:
+    if page["in_hand"]:
+        yield from heading("Whose stack in use has the address of its struct page")
+    for task in page["in_hand"]:
+        of = f", of pfn {task['pfn']:#x}" if page["nr_pages"] > 1 else ""
+        text = f"pid {task['pid']} ({task['comm']}), task {task['task']}{of}"
+        yield from wrap(text, "  ", "      ")
 
 
 def _event_lines(what: str, event: Mapping[str, Any], comm: str, more: str) -> Iterator[str]:

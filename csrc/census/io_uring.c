@@ -4,11 +4,25 @@
 
 #include "census/files.h"
 #include "census/holders.h"
+#include "census/in_hand.h"
 
 struct item {
 	struct pa_holder_walk *walk;
+	/* Of tasks that unpin pages. */
+	struct pa_in_hand in_hand;
 	uint64_t ctx;
 };
+
+/*
+ * io_buffer_unmap() and __io_remove_buffers() unpin page by page what their
+ * tables show until all is done (before v6.12): nobody knows how far they are.
+ */
+static bool is_unsure(const struct item *item,
+		      const struct pa_io_uring_page *page)
+{
+	return page->hold == PA_IO_URING_PINNED &&
+	       pa_in_hand_find(&item->in_hand, page->start, page->end);
+}
 
 static bool visit_page(void *arg, const struct pa_io_uring_page *page)
 {
@@ -20,7 +34,8 @@ static bool visit_page(void *arg, const struct pa_io_uring_page *page)
 	struct item *item = arg;
 	struct pa_reference ref = {
 		.holder = PA_HOLDER_IO_URING,
-		.kind = kinds[page->hold],
+		.kind = is_unsure(item, page) ? PA_REF_UNSURE :
+						kinds[page->hold],
 		.count = 1,
 		.slot = page->slot,
 		.owner = item->ctx,
@@ -62,10 +77,13 @@ struct pa_error *pa_io_uring_item(struct pa_holder_walk *walk, uint64_t index)
 		.visit = visit_page,
 		.arg = &item,
 	};
-	struct pa_error *err = NULL;
+	struct pa_error *err = pa_in_hand_init(
+		walk->census, walk->memory, PA_IN_HAND_DROPPING, &item.in_hand);
 
 	(void)index;
 	pa_array_for_each(ctx, &files->objects[PA_OPEN_IO_URING]) {
+		if (err)
+			break;
 		item.ctx = *ctx;
 		err = pa_holder_unread(walk, pa_io_uring_visit(&rings, *ctx));
 		if (!err)
@@ -75,5 +93,6 @@ struct pa_error *pa_io_uring_item(struct pa_holder_walk *walk, uint64_t index)
 	}
 	walk->unreadable += rings.unreadable;
 	pa_io_uring_walk_deinit(&rings);
+	pa_in_hand_deinit(&item.in_hand);
 	return err;
 }

@@ -22,6 +22,38 @@
 /* PAGE_MAPPING_MOVABLE, up to v6.16. */
 #define MAPPING_MOVABLE 2
 
+/*
+ * Who isolates, and for a while has fewer folios on its lists than it counted
+ * (shrink_inactive_list() takes back what it counted at the end), or more
+ * (reclaim_pages() and the generations' evict_folios() count none).
+ */
+static const enum pa_symbol_id movers[] = {
+	PA_SYM_shrink_node,
+	PA_SYM_shrink_lruvec,
+	PA_SYM_shrink_inactive_list,
+	PA_SYM_shrink_one,
+	PA_SYM_evict_folios,
+	PA_SYM_reclaim_pages,
+	PA_SYM_isolate_migratepages_block,
+	PA_SYM_compact_zone,
+	PA_SYM_migrate_pages,
+	PA_SYM_putback_movable_pages,
+	PA_SYM_migrate_misplaced_page,
+	PA_SYM_migrate_misplaced_folio,
+	PA_SYM_collapse_huge_page,
+};
+
+/* What lies behind these and is where their threads sleep. */
+static const enum pa_symbol_id sleepers[] = {
+	PA_SYM_balance_pgdat,
+	PA_SYM_kswapd,
+	PA_SYM_kcompactd,
+	PA_SYM_khugepaged,
+};
+
+/* No function of these is longer. */
+#define FUNCTION_BYTES 8192
+
 /* A live part of a task's stack. */
 struct extent {
 	uint64_t start, end;
@@ -42,6 +74,29 @@ struct finding {
 	struct pa_error *err;
 };
 
+static void look_behind(const struct pa_layout *layout,
+			const enum pa_symbol_id *functions, size_t nr,
+			uint64_t word, uint64_t *distance)
+{
+	for (size_t i = 0; i < nr; i++) {
+		const struct pa_symbol *symbol = &layout->symbols[functions[i]];
+
+		if (symbol->known && word - symbol->address < *distance)
+			*distance = word - symbol->address;
+	}
+}
+
+static bool is_moving(const struct pa_layout *layout, uint64_t word)
+{
+	uint64_t mover = FUNCTION_BYTES, sleeper = FUNCTION_BYTES;
+
+	look_behind(layout, movers, sizeof(movers) / sizeof(movers[0]), word,
+		    &mover);
+	look_behind(layout, sleepers, sizeof(sleepers) / sizeof(sleepers[0]),
+		    word, &sleeper);
+	return mover < sleeper;
+}
+
 static bool keep_stack(void *arg, const struct pa_stack *stack)
 {
 	struct finding *f = arg;
@@ -51,6 +106,9 @@ static bool keep_stack(void *arg, const struct pa_stack *stack)
 		.task = stack->task,
 	};
 
+	for (size_t i = 0; !f->isolated->mover && i < stack->nr; i++)
+		if (is_moving(f->walk->layout, stack->words[i]))
+			f->isolated->mover = stack->task;
 	if (stack->address && !pa_array_append(&f->stacks, extent))
 		f->failed = true;
 	return !f->failed;

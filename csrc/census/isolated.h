@@ -30,6 +30,12 @@ struct pa_isolated_census {
 	PA_ARRAY(struct pa_isolated) list;
 	/* By index in kernel->zones.nodes, and one for what is of none. */
 	struct pa_isolated_count *nodes;
+	/*
+	 * Virtual address of a task_struct: who is in the middle of isolating
+	 * folios or of putting them back, so that counts are not exact; 0:
+	 * nobody.
+	 */
+	uint64_t mover;
 	/* Tasks whose stacks could not be read. */
 	uint64_t unread;
 };

@@ -37,16 +37,17 @@ static int64_t in_flight(const struct pa_census *census)
 	return pages;
 }
 
-static void report(struct pa_check_context *c, const char *name,
-		   const char *where, uint32_t node, int64_t stored,
-		   int64_t counted)
+/* @mover: virtual address of a task_struct, who may not have counted; or 0. */
+static void report_moved(struct pa_check_context *c, const char *name,
+			 const char *where, uint32_t node, int64_t stored,
+			 int64_t counted, uint64_t mover)
 {
 	int64_t difference = stored - counted;
 	bool moving = (difference < 0 ? -difference : difference) <=
 		      in_flight(c->census);
 	struct pa_finding *f = pa_finding_add(
-		c->findings, PA_CHECK_COUNTER_DRIFT, moving ? PA_INFO : PA_BUG,
-		PA_NO_PFN, PA_NO_PFN,
+		c->findings, PA_CHECK_COUNTER_DRIFT,
+		moving || mover ? PA_INFO : PA_BUG, PA_NO_PFN, PA_NO_PFN,
 		"%s %" PRIu32 ": %s is %" PRId64 ", a recount gives %" PRId64,
 		where, node, name, stored, counted);
 
@@ -54,8 +55,17 @@ static void report(struct pa_check_context *c, const char *name,
 	pa_finding_number(f, "stored", stored);
 	pa_finding_number(f, "recounted", counted);
 	pa_finding_number(f, "difference", difference);
+	if (mover)
+		pa_check_add_task(c, f, mover);
 	if (moving)
 		pa_finding_text(f, "in_flight", "a CPU was in the kernel");
+}
+
+static void report(struct pa_check_context *c, const char *name,
+		   const char *where, uint32_t node, int64_t stored,
+		   int64_t counted)
+{
+	report_moved(c, name, where, node, stored, counted, 0);
 }
 
 /* A node counter; false if the kernel has none of that name. */
@@ -146,15 +156,16 @@ static void check_isolated(struct pa_check_context *c,
 			   enum pa_enumerator_id id, uint64_t listed,
 			   uint64_t others)
 {
-	int64_t stored;
+	int64_t most = (int64_t)(listed + others), stored;
+	uint64_t mover = c->census->isolated->mover;
 
 	if (!node_counter(c->kernel->layout, node, id, &stored))
 		return;
 	if (stored < (int64_t)listed)
-		report(c, name, "node", node->id, stored, (int64_t)listed);
-	else if (stored > (int64_t)(listed + others))
-		report(c, name, "node", node->id, stored,
-		       (int64_t)(listed + others));
+		report_moved(c, name, "node", node->id, stored, (int64_t)listed,
+			     mover);
+	else if (stored > most)
+		report_moved(c, name, "node", node->id, stored, most, mover);
 }
 
 static void check_node(struct pa_check_context *c, const struct pa_node *node,

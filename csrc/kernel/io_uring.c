@@ -43,6 +43,7 @@ bool pa_io_uring_knows(const struct pa_layout *layout)
 struct pages {
 	struct pa_io_uring_walk *walk;
 	enum pa_io_uring_hold hold;
+	uint64_t start, end;
 };
 
 static bool visit_array(void *arg, uint64_t index, uint64_t slot, uint64_t page)
@@ -52,6 +53,8 @@ static bool visit_array(void *arg, uint64_t index, uint64_t slot, uint64_t page)
 		.hold = pages->hold,
 		.page = page,
 		.slot = slot,
+		.start = pages->start,
+		.end = pages->end,
 		.index = index,
 	};
 
@@ -63,7 +66,7 @@ static struct pa_error *visit_pages(struct pa_io_uring_walk *walk,
 				    uint64_t array, uint64_t nr,
 				    enum pa_io_uring_hold hold)
 {
-	struct pages pages = { walk, hold };
+	struct pages pages = { walk, hold, array, array + nr * 8 };
 
 	if (!array || !nr)
 		return NULL;

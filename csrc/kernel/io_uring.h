@@ -22,6 +22,8 @@ struct pa_io_uring_page {
 	uint64_t page;
 	/* Where it is named, or the memory of it is; 0: by a list. */
 	uint64_t slot;
+	/* The buffer or array that the slot is in: [start, end), or 0. */
+	uint64_t start, end;
 	/* Number of the registered buffer, or of the page in the ring. */
 	uint64_t index;
 };

@@ -89,6 +89,8 @@ static struct pa_error *visit_ubuf(struct pa_io_uring_walk *walk, uint64_t ubuf,
 				   ubuf, nr);
 	page.hold = is_lent(layout, bytes) ? PA_IO_URING_LENT :
 					     PA_IO_URING_PINNED;
+	page.start = ubuf;
+	page.end = ubuf + header + nr * PA_SIZEOF(layout, bio_vec);
 	return visit_bvecs(walk, ubuf + header, nr, &page);
 }
 

@@ -386,6 +386,33 @@ static PyObject *references_list(const struct pa_references *found)
 	return list;
 }
 
+/* Tasks whose live stack names one of the pages' struct pages, each once. */
+static PyObject *handled_list(const struct dossier_call *call)
+{
+	const struct pa_census *census = call->census;
+	PyObject *list = PyList_New(0);
+
+	for (size_t i = 0; list && i < census->handled.length; i++) {
+		const struct pa_handled *handled = &census->handled.items[i];
+		char comm[16] = "";
+		uint32_t pid = 0;
+
+		if (!pa_watch_has(&call->watch, handled->pfn, 1) ||
+		    (i && handled[-1].pfn == handled->pfn &&
+		     handled[-1].task == handled->task))
+			continue;
+		pa_task_name(call->kernel, call->memory, handled->task, &pid,
+			     comm);
+		if (!pa_py_append(list,
+				  Py_BuildValue("{s:K,s:N,s:I,s:N}", "pfn",
+						ULL(handled->pfn), "task",
+						pa_py_hex(handled->task), "pid",
+						pid, "comm", name(comm))))
+			Py_CLEAR(list);
+	}
+	return list;
+}
+
 /* Waiters for pages that were asked about; for others nobody asked. */
 static PyObject *waiters_list(const struct dossier_call *call)
 {
@@ -427,6 +454,7 @@ static PyObject *call_dict(const struct dossier_call *call)
 	     pa_py_set(dict, "references", references_list(&call->found)) &&
 	     pa_py_set(dict, "owners", owners_dict(&call->owners)) &&
 	     pa_py_set(dict, "holders", holders_list(call->census)) &&
+	     pa_py_set(dict, "in_hand", handled_list(call)) &&
 	     pa_py_set(dict, "waiters", waiters_list(call)) &&
 	     pa_py_set(dict, "waiters_unknown",
 		       call->no_waiters ?

@@ -49,6 +49,7 @@ enum {
 	PTE_B,
 	PMD_B,
 	SHARED_PMD,
+	P4D_A,
 	NR_FIXED,
 };
 

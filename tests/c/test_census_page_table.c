@@ -242,6 +242,31 @@ static void test_pieces(void)
 	run_deinit(&run);
 }
 
+/* Five levels: the root is one table more away. */
+static void test_five_levels(void)
+{
+	struct run run;
+
+	make_machine();
+	kernel.space.levels = 5;
+	set_entry(PGD_A, 0, entry(P4D_A, TABLE));
+	set_entry(P4D_A, 511, entry(PUD_A, TABLE));
+	set_entry(PTE_A, 1, entry(1024, P | USER));
+	set_entry(PGD_B, 255, 0);
+	run_init(&run, NULL);
+
+	const struct pa_mm_tables *a = tables_of(&run, MM_A);
+
+	CHECK(maps_of(&run, 1024) == 1);
+	for (int level = 0; level < PA_NR_LEVELS; level++)
+		CHECK(a->tables[level] == 1);
+	/* Roots and P4D tables are in no count. */
+	CHECK(pa_mm_tables_bytes(a) == 3 * 4096);
+	CHECK(!run.walk.faults.length);
+	run_deinit(&run);
+	kernel.space.levels = 4;
+}
+
 int main(void)
 {
 	struct pa_source *source;
@@ -255,6 +280,7 @@ int main(void)
 	test_raw_leaf();
 	test_hostile();
 	test_pieces();
+	test_five_levels();
 	pa_source_destroy(source);
 	return CHECK_DONE();
 }

@@ -334,6 +334,34 @@ def test_tail_of_hvo(kernel: str, open_dump: Open) -> None:
     assert mapping["index"] == event["shared"]
 
 
+def test_who_waits(kernel: str, open_dump: Open) -> None:
+    """A folio that is read from a file system which is frozen, and a task that wants its lock."""
+    dump = make.dump(kernel, "census")
+    scene = Scene(dump, open_dump(kernel, "census"), open_prog(str(dump.vmcore), str(dump.vmlinux)))
+    table = scene.prog[
+        "folio_wait_table" if "folio_wait_table" in scene.prog else "page_wait_table"
+    ]
+    found = 0
+    for queue in table:
+        for entry in list_for_each_entry(
+            scene.prog.type("struct wait_queue_entry"), queue.head.address_of_(), "entry"
+        ):
+            waiting = drgn.container_of(entry, "struct wait_page_queue", "wait")
+            target = waiting.folio if hasattr(waiting, "folio") else waiting.page
+            pfn = page_to_pfn(cast("struct page *", target)).value_()
+            task = cast("struct task_struct *", entry.private)
+            page = read(scene, pfn)
+            waiter = next(w for w in page["waiters"] if int(w["entry"], 16) == entry.value_())
+            assert int(waiter["task"], 16) == task.value_()
+            assert waiter["pid"] == task.pid.value_()
+            assert waiter["comm"] == task.comm.string_().decode()
+            assert "locked" in page["flag_names"].split("|")
+            assert f"pid {waiter['pid']} ({waiter['comm']})" in dossier_text(page)
+            assert any(int(h["task"], 16) == task.value_() for h in page["in_hand"])
+            found += 1
+    assert found
+
+
 def test_page_owner_of_another_kernel(open_dump: Open) -> None:
     """v5.10's records, where the lab has built that kernel."""
     if make.existing("v5.10-owner", "owner") is None:

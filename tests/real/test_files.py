@@ -19,6 +19,7 @@ import pytest
 from drgn.helpers.linux import mm
 from drgn.helpers.linux.fs import for_each_file
 from drgn.helpers.linux.list import list_for_each_entry
+from drgn.helpers.linux.mmzone import for_each_online_pgdat
 from drgn.helpers.linux.pid import find_task, for_each_task
 from drgn.helpers.linux.xarray import xa_for_each
 from dumps import KERNELS, Open
@@ -314,15 +315,15 @@ def test_io_uring(guest: Guest) -> None:
     compare(guest, "io_uring", expected)
 
 
-def pins(page: drgn.Object) -> int:
-    """The pincount of a compound page."""
+def pincount(page: drgn.Object) -> drgn.Object:
+    """The counter of a compound page's pins."""
     head = mm.compound_head(page)
     with contextlib.suppress(LookupError):
-        return int(drgn.cast("struct folio *", head)._pincount.counter)
+        return drgn.cast("struct folio *", head)._pincount.counter
     # Before v6.3 it is in struct page: in the third before v5.18.
     with contextlib.suppress(AttributeError):
-        return int(head[2].hpage_pinned_refcount.counter)
-    return int(head[1].compound_pincount.counter)
+        return head[2].hpage_pinned_refcount.counter
+    return head[1].compound_pincount.counter
 
 
 def test_pins(light: Guest) -> None:
@@ -339,7 +340,7 @@ def test_pins(light: Guest) -> None:
     assert len(small) == event["size"] // 2 // 4096
     assert {slot[4] for slot in thp} == {0}
     assert {slot[4] for slot in small} == {1}
-    assert pins(mm.pfn_to_page(prog, head)) == len(thp)
+    assert int(pincount(mm.pfn_to_page(prog, head))) == len(thp)
     assert light.counted(head, HUGE_PAGES) == light.refcount(head)
     for slot in small:
         assert light.refcount(slot[1]) == light.counted(slot[1]) == PIN_BIAS + 1
@@ -497,6 +498,27 @@ def test_buffer_in_hand(site: Site) -> None:
     site.write(int(task.thread.sp), words)
     site.expect_nothing()
     assert ("refcount-leak", "info", head, head + HUGE_PAGES) in site.new_infos()
+
+
+@pytest.mark.parametrize("in_hand", [False, True])
+def test_half_unpinned(site: Site, in_hand: bool) -> None:
+    """A page of a buffer is unpinned; so it may be while a task releases the buffer."""
+    (ring,) = rings(site.prog)
+    buffer = dict(buffers(ring))[0]
+    head = mm.compound_head(buffer.bvec[0].bv_page)
+    first = site.pfn(head)
+    released = site.prog.constant("NR_FOLL_PIN_RELEASED")
+    (node,) = for_each_online_pgdat(site.prog)
+    site.add(pincount(head), -1)
+    site.add(head._refcount.counter, -1)
+    site.add(node.vm_stat[released].counter, 1)
+    if not in_hand:
+        site.expect(("refcount-underflow", "bug", first, first + HUGE_PAGES))
+        return
+    name = "io_release_ubuf" if has_member(buffer[0], "release") else "io_buffer_unmap"
+    words = struct.pack("<QQ", site.prog.symbol(name).address + 50, buffer.value_())
+    site.write(int(sleeper(site).thread.sp), words)
+    site.expect_nothing()
 
 
 def test_impossible_pipe(site: Site, given: Given) -> None:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import stat
+import struct
 from typing import Any, Optional
 
 import drgn
 import pytest
 from drgn.helpers.linux.mmzone import for_each_online_pgdat
+from drgn.helpers.linux.pid import for_each_task
 from folios import KINDS, Mapped, count, entry, find, task
 from planting import PAGE_SIZE, Expected, Site, has_member
 
@@ -250,3 +252,17 @@ def test_isolation_is_lost(site: Site, name: str) -> None:
     # More than there are folios that somebody may have in hand.
     site.add(counter, 1 + 100000)
     site.expect(DRIFT)
+
+
+def test_isolation_is_not_counted_yet(site: Site) -> None:
+    """The same while a task is in the middle of reclaim, and while kswapd sleeps."""
+    counter = node_counter(site, "NR_ISOLATED_ANON")
+    assert counter is not None
+    site.add(counter, 100000)
+    sleeping = next(t for t in for_each_task(site.prog) if t.comm.string_() == b"kswapd0")
+    stack = int(sleeping.thread.sp)
+    site.write(stack, struct.pack("<Q", site.prog.symbol("kswapd").address + 0x40))
+    site.expect(DRIFT)
+    site.write(stack, struct.pack("<Q", site.prog.symbol("shrink_node").address + 0x40))
+    site.expect_nothing()
+    assert {f[:2] for f in site.new_infos()} == {("counter-drift", "info")}
