@@ -65,11 +65,45 @@ static const struct pa_slab_cache *find_links(const struct pa_census *census)
 	return NULL;
 }
 
+/*
+ * As far as there may have been memory: the table of sections goes on for a
+ * page from the highest on, and max_pfn is not lowered where memory is removed.
+ * Behind that words are numbers that look like pointers.
+ */
+static struct pa_error *find_unusable_end(const struct pa_census *census,
+					  struct pa_memory *memory,
+					  uint64_t *ret)
+{
+	const struct pa_kernel *kernel = census->kernel;
+	const struct pa_layout *layout = kernel->layout;
+	const struct pa_sections *sections = &kernel->sections;
+	uint64_t size = PA_SIZEOF(layout, mem_section);
+	uint64_t root = size ? PA_BIT(kernel->space.page_shift) / size : 1;
+	uint64_t end = sections->index_length << sections->pages_shift;
+	uint64_t max_pfn = 0;
+	struct pa_error *err = NULL;
+
+	if (PA_HAS_SYM(layout, max_pfn))
+		err = pa_memory_read_u64(memory, PA_SYM(layout, max_pfn),
+					 &max_pfn);
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		err = NULL;
+		max_pfn = 0;
+	}
+	root = pa_max(root, 1) << sections->pages_shift;
+	end = (pa_max(end, max_pfn) + root - 1) / root * root;
+	*ret = pa_min(end, PA_BIT(kernel->space.max_physmem_bits -
+				  kernel->space.page_shift));
+	return err;
+}
+
 static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 			       struct pa_excess *excess)
 {
 	PA_ARRAY(uint64_t) known = { 0 };
 	struct pa_memory *memory = NULL;
+	uint64_t unusable_end = 0;
 	struct pa_error *err = pa_needles_init(&excess->needles);
 
 	for (size_t i = 0; !err && i < excess->nr_folios; i++) {
@@ -89,8 +123,10 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 	if (!err)
 		err = pa_kernel_memory(census->kernel, &memory);
 	if (!err)
+		err = find_unusable_end(census, memory, &unusable_end);
+	if (!err && excess->nr_folios)
 		err = find_waiters(census, memory, excess);
-	if (!err)
+	if (!err && excess->nr_folios)
 		err = pa_in_hand_init(census, memory, PA_IN_HAND_ALL,
 				      &excess->in_hand);
 	if (!err)
@@ -103,6 +139,7 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 			.known = known.items,
 			.nr_known = known.length,
 			.links = find_links(census),
+			.unusable_end = unusable_end,
 		};
 
 		err = pa_search(excess->places, job, &query, &excess->search);
@@ -120,10 +157,10 @@ struct pa_error *pa_census_excess(struct pa_census *census, struct pa_job *job)
 	if (!excess)
 		return &pa_error_no_memory;
 	census->excess = excess;
-	excess->nr_folios = pa_min(census->counts->list.length, MAX_FOLIOS);
-	if (!excess->nr_folios)
-		return NULL;
-	err = find_slots(census, job, excess);
+	if (census->counts)
+		excess->nr_folios =
+			pa_min(census->counts->list.length, MAX_FOLIOS);
+	err = excess->nr_folios ? find_slots(census, job, excess) : NULL;
 	return err ? err : search(census, job, excess);
 }
 

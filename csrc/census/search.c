@@ -49,6 +49,7 @@ static void searcher_destroy(struct pa_searcher *s)
 	pa_memmap_destroy(s->memmap);
 	pa_memory_destroy(s->memory);
 	pa_array_deinit(&s->hits);
+	pa_array_deinit(&s->unusable);
 	free(s->kept);
 	free(s->buffer);
 	free(s);
@@ -66,7 +67,7 @@ static struct pa_error *searcher_create(void *arg, void **ret)
 	s->page = PA_NO_PFN;
 	s->cpu = -1;
 	s->buffer = malloc(BUFFER_BYTES);
-	s->kept = calloc(search->query->needles->nr, 1);
+	s->kept = calloc(search->query->needles->nr + 1, 1);
 	if (!s->buffer || !s->kept)
 		err = &pa_error_no_memory;
 	if (!err)
@@ -89,13 +90,15 @@ static struct pa_error *searcher_finish(void *arg, void *worker, bool failed)
 	struct pa_error *err = NULL;
 
 	result->nr_hits += s->nr_hits;
+	result->nr_unusable += s->nr_unusable;
 	for (int i = 0; i < PA_NR_SEARCH_DROPS; i++)
 		result->dropped[i] += s->dropped[i];
 	result->bytes += s->bytes;
 	result->excluded_bytes += s->excluded_bytes;
 	result->unreadable_bytes += s->unreadable_bytes;
 	result->unknown_pages += s->unknown_pages;
-	if (!failed && !pa_array_extend(&result->hits, &s->hits))
+	if (!failed && (!pa_array_extend(&result->hits, &s->hits) ||
+			!pa_array_extend(&result->unusable, &s->unusable)))
 		err = &pa_error_no_memory;
 	searcher_destroy(s);
 	return err;
@@ -465,6 +468,11 @@ static void settle_hits(struct pa_search_result *result, uint8_t max_hits)
 			hits[n++] = hits[i];
 	}
 	result->hits.length = n;
+	if (result->unusable.length)
+		qsort(result->unusable.items, result->unusable.length,
+		      sizeof(*result->unusable.items), compare_hits);
+	result->unusable.length =
+		pa_min(result->unusable.length, PA_MAX_UNUSABLE_HITS);
 }
 
 struct pa_error *pa_search(const struct pa_places *places, struct pa_job *job,
@@ -482,11 +490,11 @@ struct pa_error *pa_search(const struct pa_places *places, struct pa_job *job,
 	};
 	double start = pa_job_clock();
 
-	if (!query->needles->nr)
+	if (!query->needles->nr && !query->unusable_end)
 		return NULL;
 	search.pieces_per_section = kernel->sections.pages / search.piece_pages;
 	ret->unread_stacks = places->stacks.unread;
-	ret->totals = calloc(query->needles->nr, sizeof(*ret->totals));
+	ret->totals = calloc(query->needles->nr + 1, sizeof(*ret->totals));
 	if (!ret->totals)
 		return &pa_error_no_memory;
 	pa_search_ranges(&search);
@@ -508,6 +516,7 @@ struct pa_error *pa_search(const struct pa_places *places, struct pa_job *job,
 void pa_search_result_deinit(struct pa_search_result *result)
 {
 	pa_array_deinit(&result->hits);
+	pa_array_deinit(&result->unusable);
 	free(result->totals);
 	result->totals = NULL;
 }

@@ -63,12 +63,22 @@ struct pa_search_query {
 	size_t nr_known;
 	/* A slab cache whose objects name pages and hold none; NULL: none. */
 	const struct pa_slab_cache *links;
+	/*
+	 * Also words that are the address of a struct page, tag bits apart,
+	 * which pfn_to_online_page() refuses and that is no pgmap's data: of
+	 * offline memory, a hole, none at all, or altmap metadata. Below this
+	 * pfn; 0: none.
+	 */
+	uint64_t unusable_end;
 	/* Plain C only, where a test compares it with vector instructions. */
 	bool plain;
 };
 
+/* More words that name unusable pages than this are only counted. */
+#define PA_MAX_UNUSABLE_HITS 65536
+
 struct pa_search_hit {
-	/* The page, and its number among the needles. */
+	/* The page, and its number among the needles; 0 of an unusable one. */
 	uint64_t pfn;
 	uint32_t needle;
 	enum pa_encoding encoding;
@@ -85,6 +95,9 @@ struct pa_search_result {
 	/* By needle: how many hits there were. Owned. */
 	uint32_t *totals;
 	uint64_t nr_hits;
+	/* Words that name unusable pages; in the same order. */
+	PA_ARRAY(struct pa_search_hit) unusable;
+	uint64_t nr_unusable;
 	uint64_t dropped[PA_NR_SEARCH_DROPS];
 	/* Kernel memory: searched; filtered out of the dump, or not in it. */
 	uint64_t bytes, excluded_bytes, unreadable_bytes;

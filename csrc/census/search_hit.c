@@ -19,7 +19,8 @@ const char *const pa_encoding_names[PA_NR_ENCODINGS] = {
 /* Tag bits of a pointer: of an sg list, a batch, an xarray. */
 #define TAG_MASK UINT64_C(3)
 
-void pa_search_ranges(struct pa_search *search)
+/* Ranges of words that name one of the needles. */
+static void add_needles(struct pa_search *search)
 {
 	const struct pa_search_query *query = search->query;
 	const struct pa_address_space *space = &search->kernel->space;
@@ -28,8 +29,7 @@ void pa_search_ranges(struct pa_search *search)
 	/* A word of 0 names no page. */
 	uint64_t lowest = pa_max(first, 1);
 
-	pa_word_ranges_init(&search->ranges, !query->plain);
-	if (query->encodings & PAGE_ENCODINGS)
+	if (query->encodings & PAGE_ENCODINGS && !query->unusable_end)
 		pa_word_ranges_add(&search->ranges,
 				   pa_pfn_to_page(search->kernel, first),
 				   pa_pfn_to_page(search->kernel, last + 1) - 1,
@@ -43,6 +43,24 @@ void pa_search_ranges(struct pa_search *search)
 				   last << shift, PA_BIT(shift));
 	if (query->encodings & PA_BIT(PA_ENCODING_PFN) && lowest <= last)
 		pa_word_ranges_add(&search->ranges, lowest, last, 1);
+}
+
+void pa_search_ranges(struct pa_search *search)
+{
+	const struct pa_search_query *query = search->query;
+	uint64_t end = query->unusable_end;
+
+	/* One range for both: needles are at the memmap's addresses, too. */
+	if (query->needles->nr)
+		end = pa_max(end, query->needles->last + 1);
+	pa_word_ranges_init(&search->ranges, !query->plain);
+	/* What is unusable lies everywhere in between. */
+	if (query->unusable_end)
+		pa_word_ranges_add(&search->ranges,
+				   search->kernel->space.vmemmap_start,
+				   pa_pfn_to_page(search->kernel, end) - 1, 1);
+	if (query->needles->nr)
+		add_needles(search);
 }
 
 static bool slab_has(const struct pa_slab *slab, uint64_t pfn)
@@ -242,6 +260,8 @@ static bool decode(const struct pa_search *search, uint64_t word,
 	uint64_t end = query->needles->last + 1;
 	uint64_t inside;
 
+	if (!query->needles->nr)
+		return false;
 	/* Ranges of numbers that do not overlap, but the last two. */
 	if (word - space->direct_start < end << space->page_shift) {
 		*encoding_ret = PA_ENCODING_DIRECT;
@@ -265,6 +285,61 @@ static bool decode(const struct pa_search *search, uint64_t word,
 	}
 	return query->encodings & PA_BIT(*encoding_ret) &&
 	       pa_needles_find(query->needles, *pfn_ret, needle_ret);
+}
+
+/* Whether @word is the address of a struct page that must not be used. */
+static bool names_unusable(const struct pa_search *search, uint64_t word,
+			   uint64_t *pfn_ret)
+{
+	const struct pa_kernel *kernel = search->kernel;
+	const uint8_t *byte;
+
+	if (!pa_page_to_pfn(kernel, word & ~TAG_MASK, pfn_ret) ||
+	    *pfn_ret >= search->query->unusable_end)
+		return false;
+	/* Most name memory in use: its class says so without a lookup. */
+	byte = pa_census_class(search->census, *pfn_ret);
+	if (byte && (*byte & PA_CLASS_MASK) >= PA_CLASS_RESERVED)
+		return false;
+	switch (pa_pfn_state(kernel, *pfn_ret)) {
+	case PA_PFN_ABSENT:
+	case PA_PFN_HOLE:
+	case PA_PFN_OFFLINE:
+	case PA_PFN_ALTMAP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static struct pa_error *add_unusable(struct pa_searcher *s, uint64_t phys,
+				     uint64_t word, uint64_t pfn)
+{
+	enum pa_search_drop drop;
+	struct pa_error *err = why_dropped(s, phys, &drop);
+
+	if (err)
+		return err;
+	if (drop != PA_NR_SEARCH_DROPS) {
+		s->dropped[drop]++;
+		return NULL;
+	}
+	s->nr_unusable++;
+	if (s->unusable.length >= PA_MAX_UNUSABLE_HITS)
+		return NULL;
+	if (!pa_array_append(&s->unusable,
+			     (struct pa_search_hit){
+				     .pfn = pfn,
+				     .encoding =
+					     word & TAG_MASK ?
+						     PA_ENCODING_PAGE_TAGGED :
+						     PA_ENCODING_PAGE,
+				     .cpu = s->cpu,
+				     .word = word,
+				     .phys = phys,
+			     }))
+		return &pa_error_no_memory;
+	return NULL;
 }
 
 /* Both halves of each word; of a word that is a pfn the lower one is told. */
@@ -307,6 +382,8 @@ struct pa_error *pa_search_words(struct pa_searcher *s, uint64_t phys,
 		if (decode(search, word, &pfn, &needle, &encoding))
 			err = add_hit(s, phys + 8 * picked[i], word, pfn,
 				      needle, encoding);
+		else if (names_unusable(search, word, &pfn))
+			err = add_unusable(s, phys + 8 * picked[i], word, pfn);
 	}
 	if (!err && search->query->encodings & PA_BIT(PA_ENCODING_PFN_HALF))
 		err = search_halves(s, phys, words, nr);

@@ -31,7 +31,7 @@ struct pa_searcher {
 	uint8_t *buffer;
 	/* Hits kept, by needle; owned. */
 	uint8_t *kept;
-	PA_ARRAY(struct pa_search_hit) hits;
+	PA_ARRAY(struct pa_search_hit) hits, unusable;
 	/* What the page with the last hit is. */
 	uint64_t page;
 	const struct pa_stack_page *stack;
@@ -42,7 +42,7 @@ struct pa_searcher {
 	/* Which CPU's registers are searched, or -1. */
 	int cpu;
 	/* This thread's counts. */
-	uint64_t nr_hits, dropped[PA_NR_SEARCH_DROPS];
+	uint64_t nr_hits, nr_unusable, dropped[PA_NR_SEARCH_DROPS];
 	uint64_t bytes, excluded_bytes, unreadable_bytes, unknown_pages;
 };
 

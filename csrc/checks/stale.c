@@ -9,20 +9,7 @@
 #include "checks/compound.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
-
-static void add_target(struct pa_check_context *c, struct pa_finding *f,
-		       enum pa_target target, uint64_t pfn)
-{
-	const struct pa_section *section =
-		pfn == PA_NO_PFN ? NULL :
-				   pa_pfn_to_section(&c->kernel->sections, pfn);
-
-	pa_finding_text(f, "target", "%s", pa_target_names[target]);
-	if (section) {
-		pa_finding_number(f, "section", (int64_t)section->nr);
-		pa_finding_hex(f, "section_mem_map", section->word);
-	}
-}
+#include "checks/stale_word.h"
 
 /*
  * __offline_isolated_pages() takes a block's free pages off the lists after its
@@ -51,7 +38,7 @@ static void check_fault(struct pa_check_context *c,
 		pa_holders[fault->holder].name, fault->list,
 		pa_target_names[fault->target]);
 
-	add_target(c, f, fault->target, fault->pfn);
+	pa_check_add_target(c, f, fault->target, fault->pfn);
 	if (is_hotplug(fault))
 		pa_check_add_hotplug(c, f);
 	pa_finding_text(f, "holder", "%s", fault->list);
@@ -77,7 +64,7 @@ static void check_compound(struct pa_check_context *c,
 		head_pfn + 1, "a tail page's compound head is %s",
 		pa_target_names[target]);
 
-	add_target(c, f, target, head_pfn);
+	pa_check_add_target(c, f, target, head_pfn);
 	pa_finding_text(f, "holder", "compound word of pfn 0x%" PRIx64, a->pfn);
 	pa_finding_hex(f, "tail_page", pa_pfn_to_page(c->kernel, a->pfn));
 }
@@ -114,7 +101,7 @@ static void check_hint(struct pa_check_context *c, const struct pa_zone *zone,
 		pfn + 1, "node %u zone %s: %s is %s", zone->node, zone->name,
 		name, pa_target_names[target]);
 
-	add_target(c, f, target, pfn);
+	pa_check_add_target(c, f, target, pfn);
 	pa_finding_hex(f, "zone", zone->address);
 }
 
@@ -149,5 +136,5 @@ struct pa_error *pa_check_stale_page_reference(struct pa_check_context *c,
 		result->examined += 3;
 	}
 	result->examined += census->references;
-	return NULL;
+	return pa_check_stale_words(c, result);
 }

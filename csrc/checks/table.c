@@ -130,7 +130,10 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 			   "offline, removed, a hole, device or altmap memory",
 		.doc = "Free lists, per-cpu lists, LRU lists, hugetlb lists, "
 		       "compound heads and compaction's hints that name a "
-		       "page which pfn_to_online_page() would have refused.",
+		       "page which pfn_to_online_page() would have refused. "
+		       "Any other word of kernel memory in use that is the "
+		       "address of such a struct page is told as a hint: in "
+		       "objects, on stacks, in registers and static data.",
 		.run = pa_check_stale_page_reference,
 		.needs = SCAN | PA_NEEDS_CENSUS(PA_CENSUS_HOLDERS),
 	},
