@@ -21,6 +21,7 @@ from drgn.helpers.linux.mmzone import for_each_online_pgdat
 from drgn.helpers.linux.pid import for_each_task
 from dumps import Open
 from lab import make
+from places import batches
 from planting import LIST_POISON, Site, has_member
 
 #: S_DAX.
@@ -254,18 +255,6 @@ def test_swap_cache(kernel: str, open_dump: Open) -> None:
             entry = int(page.private)
             offset = entry & (1 << 58) - 1
             assert offset & 0x3FFF == reference["index"] & 0x3FFF
-
-
-def batches(prog: drgn.Program, cpu: int) -> Iterator[drgn.Object]:
-    """All batches of a CPU of folios on their way to an LRU list or between them."""
-    for name in ("lru_pvecs", "cpu_fbatches", "lru_rotate"):
-        try:
-            of_cpu = percpu.per_cpu(prog[name], cpu)
-        except KeyError:
-            continue
-        for member in of_cpu.type_.members or ():
-            if member.type.type_name() in ("struct pagevec", "struct folio_batch"):
-                yield of_cpu.member_(member.name or "")
 
 
 def test_batches(guest: Guest) -> None:

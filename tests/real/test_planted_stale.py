@@ -7,30 +7,8 @@ from typing import Callable
 
 import drgn
 import pytest
+from places import added, altmap, device, hole, offline, removed
 from planting import Expected, Site
-
-
-def offline(site: Site) -> int:
-    return site.ranges("offline")[0][0] + 77
-
-
-def added(site: Site) -> int:
-    """Memory that was added and never onlined."""
-    return site.ranges("offline")[-1][0] + 77
-
-
-def hole(site: Site) -> int:
-    """Where a namespace was, in a section of RAM."""
-    return site.ranges("hole")[0][0] + 1077
-
-
-def altmap(site: Site) -> int:
-    return site.ranges("altmap")[0][0] + 77
-
-
-def device(site: Site) -> int:
-    return site.ranges("device")[0][0] + 1077
-
 
 #: What must not be on a list.
 TARGETS = (offline, added, hole, altmap, device)
@@ -41,13 +19,6 @@ def target(request: pytest.FixtureRequest, site: Site) -> int:
     """A page that must not be used, of each kind in turn."""
     find: Callable[[Site], int] = request.param
     return find(site)
-
-
-def removed(site: Site) -> int:
-    """A page of memory that was removed: its struct page is not there any more."""
-    event = site.events("dimm_add")[-1]
-    assert event["id"] == site.events("dimm_del")[0]["id"]
-    return int(event["address"]) // 4096 + 77
 
 
 def stale(pfn: int) -> Expected:

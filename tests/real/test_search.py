@@ -12,6 +12,7 @@ import drgn
 import pytest
 from drgn.helpers.linux import mm, percpu, pid, slab
 from lab import makedump
+from places import free_object, symbols_in_dump, vmcoreinfo
 from planting import PAGE_SIZE, OpenSite, Site
 
 from drgn_contrib import target
@@ -64,33 +65,9 @@ def struct_page(site: Site, pfn: int) -> int:
     return int(site.page(pfn))
 
 
-def vmcoreinfo(site: Site) -> bytes:
-    return bytes(site.prog["vmcoreinfo_data"].string_())
-
-
-def symbols_in_dump(site: Site) -> bool:
-    """Whether VMCOREINFO says where kallsyms is: since v6.0."""
-    return b"SYMBOL(kallsyms_names)" in vmcoreinfo(site)
-
-
 def sleeping_task(site: Site) -> drgn.Object:
     """The first process, which sleeps."""
     return pid.find_task(site.prog, 1)
-
-
-def free_object(site: Site, names: "tuple[str, ...]") -> "tuple[str, int]":
-    """A free object beside allocated ones, and the cache's name."""
-    for name in names:
-        cache = slab.find_slab_cache(site.prog, name)
-        if cache is None:
-            continue
-        size = int(cache.size)
-        for each in slab.slab_cache_for_each_allocated_object(cache, "char"):
-            other = int(each) + size
-            info = slab.slab_object_info(site.prog, other)
-            if info is not None and not info.allocated and info.address == other:
-                return name, other
-    raise AssertionError("no free object")
 
 
 def table_page(site: Site, root: int) -> int:

@@ -9,16 +9,18 @@ from typing import Iterator
 import drgn
 import pytest
 from drgn.helpers.linux import pid, slab
-from planting import PAGE_SIZE, Site
-from test_page_cache import batches
-from test_planted_stale import altmap, hole, offline, removed, stale
-from test_search import free_object, symbols_in_dump
+from places import altmap, batches, free_object, hole, offline, removed, symbols_in_dump
+from planting import PAGE_SIZE, Expected, Site
 
 
 @pytest.fixture
 def targets(site: Site) -> "list[int]":
     """A page of memory that is offline, that was removed, of a hole, and of an altmap."""
     return [offline(site), removed(site), hole(site), altmap(site)]
+
+
+def stale(pfn: int) -> Expected:
+    return "stale-page-reference", "bug", pfn, pfn + 1
 
 
 def pointer(site: Site, pfn: int) -> bytes:
