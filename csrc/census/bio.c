@@ -106,6 +106,7 @@ static struct pa_error *add_bio(struct finding *finding,
 				const struct pa_bio *bio)
 {
 	if (bio->pages == PA_BIO_NO_PAGES ||
+	    pa_map_has(&finding->free, bio->address) ||
 	    pa_map_has(&finding->met, bio->address))
 		return NULL;
 	if (!pa_map_set(&finding->met, bio->address, 0))
@@ -139,9 +140,7 @@ static struct pa_error *find_in_object(struct finding *finding, uint64_t object,
 		if (!set || set->front_pad != at)
 			continue;
 		pa_bio_parse(layout, bytes + at, object + at, &bio);
-		return pa_map_has(&finding->free, bio.address) ?
-			       NULL :
-			       add_bio(finding, &bio);
+		return add_bio(finding, &bio);
 	}
 	return NULL;
 }

@@ -37,17 +37,56 @@ static int64_t in_flight(const struct pa_census *census)
 	return pages;
 }
 
+/*
+ * Pages of which another finding says that their struct page is not to be
+ * believed, so that no recount can tell what they are.
+ */
+static int64_t disputed(const struct pa_check_context *c)
+{
+	int64_t block = (int64_t)PA_BIT(c->kernel->zones.pageblock_order);
+	uint64_t last = PA_NO_PFN;
+	int64_t pages = 0;
+
+	pa_array_for_each(f, &c->findings->list) {
+		int64_t nr = (int64_t)(f->pfn_end - f->pfn);
+
+		if (f->severity == PA_INFO || f->pfn == PA_NO_PFN)
+			continue;
+		switch (f->check) {
+		case PA_CHECK_COMPOUND_STRUCTURE:
+			/* One wrong tail, and the folio round it is none. */
+			if (f->pfn / (uint64_t)block != last)
+				pages += pa_max(block, nr);
+			last = (f->pfn_end - 1) / (uint64_t)block;
+			break;
+		case PA_CHECK_SECTION_STATE:
+		case PA_CHECK_MEMMAP_UNINITIALISED:
+		case PA_CHECK_PAGE_LINKS:
+		case PA_CHECK_LRU_STRUCTURE:
+		case PA_CHECK_STALE_PAGE_REFERENCE:
+			pages += nr;
+			break;
+		default:
+			break;
+		}
+	}
+	return pages;
+}
+
 /* @mover: virtual address of a task_struct, who may not have counted; or 0. */
 static void report_moved(struct pa_check_context *c, const char *name,
 			 const char *where, uint32_t node, int64_t stored,
 			 int64_t counted, uint64_t mover)
 {
 	int64_t difference = stored - counted;
-	bool moving = (difference < 0 ? -difference : difference) <=
-		      in_flight(c->census);
+	int64_t amount = difference < 0 ? -difference : difference;
+	int64_t unsure = disputed(c);
+	bool moving = amount <= in_flight(c->census);
+	bool explained = amount <= unsure;
 	struct pa_finding *f = pa_finding_add(
 		c->findings, PA_CHECK_COUNTER_DRIFT,
-		moving || mover ? PA_INFO : PA_BUG, PA_NO_PFN, PA_NO_PFN,
+		moving || explained || mover ? PA_INFO : PA_BUG, PA_NO_PFN,
+		PA_NO_PFN,
 		"%s %" PRIu32 ": %s is %" PRId64 ", a recount gives %" PRId64,
 		where, node, name, stored, counted);
 
@@ -59,6 +98,8 @@ static void report_moved(struct pa_check_context *c, const char *name,
 		pa_check_add_task(c, f, mover);
 	if (moving)
 		pa_finding_text(f, "in_flight", "a CPU was in the kernel");
+	if (explained)
+		pa_finding_number(f, "disputed_pages", unsure);
 }
 
 static void report(struct pa_check_context *c, const char *name,

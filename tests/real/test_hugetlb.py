@@ -161,7 +161,7 @@ def test_removed_from_the_pool(site: Site, pool: Pool) -> None:
 
 
 def test_taken_into_use(site: Site, pool: Pool) -> None:
-    """What dequeue_hugetlb_folio_node_exact() does."""
+    """What dequeue_hugetlb_folio_node_exact() does: the pool is sound, whose the folio is unknown."""
     pfn = pool.free[0]
     site.list_del(site.lru(pfn))
     site.list_add(site.lru(pfn), pool.hstate.hugepage_activelist)
@@ -170,7 +170,7 @@ def test_taken_into_use(site: Site, pool: Pool) -> None:
     site.set(private, int(private) & ~FREED)
     site.add(pool.hstate.free_huge_pages, -1)
     site.add(free_node(pool), -1)
-    site.expect_nothing()
+    site.expect(("refcount-leak", "bug", pfn, pfn + HUGE_PAGES))
 
 
 def test_isolated_for_migration(site: Site, pool: Pool) -> None:
