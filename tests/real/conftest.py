@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 from typing import Iterator
 
@@ -17,17 +16,24 @@ from planting import OpenSite, Site  # noqa: E402
 
 @pytest.fixture(scope="session")
 def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSite]:
-    """open_site(kernel, recipe="full"): kept for the session."""
+    """open_site(kernel, recipe="full"): kept while tests are about the same kernel."""
     directory = tmp_path_factory.mktemp("sites")
+    sites: dict[tuple[str, str], Site] = {}
 
-    @functools.cache
-    def open_once(kernel: str, recipe: str) -> Site:
-        private = directory / f"{kernel}-{recipe}"
-        private.mkdir()
-        return Site(make.dump(kernel, recipe), private)
+    def close(key: tuple[str, str]) -> None:
+        del sites[key]
+        shutil.rmtree(directory / "-".join(key))
 
     def open_site(kernel: str, recipe: str = "full") -> Site:
-        return open_once(kernel, recipe)
+        key = (kernel, recipe)
+        # Each is a machine's memory, and its file's.
+        for other in [other for other in sites if other[0] != kernel]:
+            close(other)
+        if key not in sites:
+            private = directory / "-".join(key)
+            private.mkdir()
+            sites[key] = Site(make.dump(kernel, recipe), private)
+        return sites[key]
 
     yield open_site
     # Gigabytes: pytest would keep those of the last runs.

@@ -66,7 +66,7 @@ def entries(site: Site, lru: LruList) -> Iterator[int]:
         yield site.pfn(drgn.container_of(node, "struct page", "lru"))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def contents(site: Site) -> "list[tuple[LruList, list[int]]]":
     """All lists and the pfns on them, as the dump came."""
     return [(lru, list(entries(site, lru))) for lru in lru_lists(site)]
