@@ -161,7 +161,7 @@ def test_removed_from_the_pool(site: Site, pool: Pool) -> None:
 
 
 def test_taken_into_use(site: Site, pool: Pool) -> None:
-    """What dequeue_hugetlb_folio_node_exact() does: the pool is sound, whose the folio is unknown."""
+    """What dequeue_hugetlb_folio_node_exact() does: the pool is sound, but who has the folio?"""
     pfn = pool.free[0]
     site.list_del(site.lru(pfn))
     site.list_add(site.lru(pfn), pool.hstate.hugepage_activelist)
