@@ -229,6 +229,8 @@ class Report:
     checks: Tuple[CheckResult, ...]
     #: Worst first, then by check and pfn.
     findings: Tuple[Finding, ...]
+    #: Tasks that go through memory by pfn: each has "task", "pid", "walk", and where it is.
+    walkers: Tuple[Mapping[str, Any], ...] = ()
 
     def count(self, severity: str) -> int:
         """How many findings have this severity."""
@@ -255,6 +257,7 @@ class Report:
             "census": [asdict(part) for part in self.census],
             "checks": [asdict(check) for check in self.checks],
             "findings": [finding.to_json() for finding in self.findings],
+            "walkers": [dict(walker) for walker in self.walkers],
         }
 
     def dumps(self) -> str:

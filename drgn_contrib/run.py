@@ -70,6 +70,7 @@ def run(
         findings=report.sort_findings(
             [_finding(found, log, opened.prog) for found in result["findings"]]
         ),
+        walkers=tuple(result["walkers"]),
     )
 
 

@@ -139,6 +139,7 @@ def _report_lines(report: Report, verbose: bool, known: Sequence[str]) -> Iterat
     yield from _memory_lines(report)
     if report.target.crash:
         yield from _crash_lines(report.target.crash)
+    yield from _walker_lines(report)
     yield from _unchecked_lines(report, known)
     yield from _finding_lines(report, verbose)
     yield from _log_lines(report, verbose)
@@ -221,6 +222,20 @@ def _crash_lines(crash: Crash) -> Iterator[str]:
     for page in crash.pages:
         yield from wrap(f"It had to do with pfn {page['pfn']:#x}:", "  ")
         yield from pairs({key: item for key, item in page.items() if item is not None}, 4)
+
+
+def _walker_lines(report: Report) -> Iterator[str]:
+    if not report.walkers:
+        return
+    yield from heading("Tasks that go through memory by pfn")
+    for walker in report.walkers:
+        text = f"{walker['walk']} by {walker['task']} (pid {walker['pid']})"
+        text += f" in {walker['function']}()"
+        if walker["zone"]:
+            text += f", {walker['zone']}"
+        yield from wrap(text, "  ", "      ")
+        for at in walker["at"]:
+            yield from wrap(f"{at['name']} {at['pfn']:#x}: {at['is']}", "      ", "          ")
 
 
 def _unchecked_lines(report: Report, known: Sequence[str]) -> Iterator[str]:

@@ -73,6 +73,20 @@ AUDIT: "dict[str, Any]" = {
         {"name": "memory map", "references": 0, "unreadable": 0, "seconds": 0.0125},
         {"name": "page table", "references": 51354477, "unreadable": 2, "seconds": 0.31},
     ],
+    "walkers": [
+        {
+            "task": "kcompactd0",
+            "pid": 31,
+            "walk": "compaction",
+            "function": "isolate_migratepages_block",
+            "compact_control": "0xffffc90000103d18",
+            "zone": "node 0 zone Normal",
+            "at": [
+                {"name": "migrate_pfn", "pfn": 0x12345, "is": "in an offline section"},
+                {"name": "page", "pfn": 0x12344, "is": "usable"},
+            ],
+        }
+    ],
     "coverage": {
         "pages_read": 262018,
         "pages_excluded": 12,

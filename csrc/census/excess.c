@@ -131,6 +131,9 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 				      &excess->in_hand);
 	if (!err)
 		err = pa_places_create(census, memory, &excess->places);
+	if (!err)
+		err = pa_walkers_init(census, memory, excess->places->kallsyms,
+				      &excess->walkers);
 	if (!err) {
 		struct pa_search_query query = {
 			.needles = &excess->needles,
@@ -173,6 +176,7 @@ void pa_excess_destroy(struct pa_excess *excess)
 	pa_needles_deinit(&excess->needles);
 	pa_waiting_deinit(&excess->waiting);
 	pa_in_hand_deinit(&excess->in_hand);
+	pa_walkers_deinit(&excess->walkers);
 	pa_places_destroy(excess->places);
 	free(excess);
 }

@@ -11,6 +11,7 @@
 #include "census/in_hand.h"
 #include "census/search.h"
 #include "census/waiters.h"
+#include "census/walkers.h"
 
 struct pa_excess {
 	/* The folios looked for: the first of census->counts->list. */
@@ -24,6 +25,8 @@ struct pa_excess {
 	struct pa_in_hand in_hand;
 	/* Who waits for what pages; empty where that is not known. */
 	struct pa_waiting waiting;
+	/* Who goes through memory by pfn. */
+	struct pa_walkers walkers;
 	/* Owned. */
 	struct pa_places *places;
 };

@@ -9,6 +9,7 @@
 #include "checks/compound.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
+#include "checks/stale_walker.h"
 #include "checks/stale_word.h"
 
 /*
@@ -136,5 +137,8 @@ struct pa_error *pa_check_stale_page_reference(struct pa_check_context *c,
 		result->examined += 3;
 	}
 	result->examined += census->references;
-	return pa_check_stale_words(c, result);
+
+	struct pa_error *err = pa_check_stale_walkers(c, result);
+
+	return err ? err : pa_check_stale_words(c, result);
 }

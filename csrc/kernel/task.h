@@ -10,6 +10,7 @@
 
 /* user_regs_struct of x86_64, and places in it. */
 #define PA_NR_REGS 27
+#define PA_REG_IP 16
 #define PA_REG_FLAGS 18
 #define PA_REG_SP 19
 

@@ -264,7 +264,8 @@ static PyObject *audit_dict(const struct pa_kernel *kernel,
 	ok = ok && pa_py_set(dict, "checks", Py_NewRef(checks)) &&
 	     pa_py_set(dict, "findings", Py_NewRef(findings)) &&
 	     pa_py_set(dict, "coverage", coverage_dict(audit->census)) &&
-	     pa_py_set(dict, "census", census_list(audit->census));
+	     pa_py_set(dict, "census", census_list(audit->census)) &&
+	     pa_py_set(dict, "walkers", pa_py_walkers(audit->census));
 	Py_XDECREF(checks);
 	Py_XDECREF(findings);
 	if (!ok)

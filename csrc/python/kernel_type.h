@@ -44,6 +44,7 @@ PyObject *pa_py_mms(const struct pa_census *census);
 PyObject *pa_py_mm_ids(const struct pa_census *census);
 PyObject *pa_py_page_tables(const struct pa_census *census);
 PyObject *pa_py_mappings(const struct pa_census *census);
+PyObject *pa_py_walkers(const struct pa_census *census);
 PyObject *pa_py_waiters(struct pa_module_state *state,
 			const struct pa_kernel *kernel, unsigned int threads);
 PyObject *pa_py_references(struct pa_module_state *state,

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Tasks that go through memory by pfn: who, where they are, and over what they fall."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import drgn
+import pytest
+from drgn.helpers.linux.pid import find_task, for_each_task
+from lab import crash, make
+from places import hole, offline, removed
+from planting import Audited, Site
+
+from drgn_contrib import run, target
+
+#: What is added to a sleeping task's stack.
+FRAME_BYTES = 1024
+
+
+def program(dump: make.Dump) -> drgn.Program:
+    prog = drgn.Program()
+    prog.set_core_dump(str(dump.vmcore))
+    prog.load_debug_info([str(dump.vmlinux)])
+    return prog
+
+
+def compact_control(prog: drgn.Program, task: drgn.Object) -> drgn.Object:
+    """The one that drgn's stack trace shows."""
+    for frame in prog.stack_trace(task):
+        if frame.name in ("compact_node", "compact_zone_order", "kcompactd_do_work"):
+            return frame["cc"]
+    raise AssertionError("nobody compacts")
+
+
+def test_crash(kernel: str) -> None:
+    """Compaction fell over a page that is not there: the finding leads to it and to its walker."""
+    dump = crash.dump(kernel, "walker")
+    report = run.run(target.open_target([str(dump.vmcore)], [str(dump.vmlinux)]))
+    pfn = dump.meta["crash"]["pfn"]
+    assert report.target.crash is not None
+    assert report.target.crash.pid is not None
+    prog = program(dump)
+    task = find_task(prog, report.target.crash.pid)
+    control = compact_control(prog, task)
+    zone = control.zone
+
+    (walker,) = [w for w in report.walkers if w["pid"] == int(task.pid)]
+    assert walker["walk"] == "compaction"
+    assert walker["function"] == dump.meta["crash"]["function"]
+    assert walker["task"] == task.comm.string_().decode()
+    assert walker["compact_control"] == hex(int(control.address_of_()))
+    assert walker["zone"] == f"node {int(zone.node)} zone {zone.name.string_().decode()}"
+    at = {(each["name"], each["pfn"]) for each in walker["at"]}
+    positions = {
+        (name, int(control.member_(name)))
+        for name in ("migrate_pfn", "free_pfn", "fast_start_pfn")
+        if int(control.member_(name))
+    }
+    assert {each for each in at if each[0] != "page"} == positions
+    absent = "in an absent or removed section"
+    assert ("page", pfn) in at
+    assert {each["is"] for each in walker["at"] if each["pfn"] == pfn} == {absent}
+
+    (finding,) = [f for f in report.findings if f.severity != "info"]
+    assert (finding.check, finding.severity) == ("stale-page-reference", "bug")
+    assert (finding.pfn, finding.pfn_end) == (pfn, pfn + 1)
+    assert finding.summary.startswith("the kernel crashed where compaction by ")
+    assert finding.evidence["cr2"] == hex(report.target.crash.cr2 or 0)
+    assert finding.evidence["compact_control"] == walker["compact_control"]
+    assert f"stack of {walker['task']} ({walker['pid']})" in str(finding.evidence["also_named_by"])
+
+
+def test_nobody(site: Site) -> None:
+    """A machine at rest has none."""
+    assert site.kernel().audit(None, None)["walkers"] == []
+
+
+class Frame:
+    """What a sleeping thread has on its stack besides."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.task = next(
+            task
+            for task in for_each_task(site.prog)
+            if not task.mm and not task.on_cpu and int(task.pid) > 2
+        )
+        self.bottom = int(self.task.thread.sp) - FRAME_BYTES
+        site.write(self.bottom, bytes(FRAME_BYTES))
+        site.set(self.task.thread.sp, self.bottom)
+        self.words = self.bottom
+
+    def push(self, *words: int) -> None:
+        self.site.write(self.words, struct.pack(f"<{len(words)}Q", *words))
+        self.words += 8 * len(words)
+
+    def enter(self, function: str) -> None:
+        """Somebody is in the function."""
+        self.push(self.site.prog.symbol(function).address + 64)
+
+    def work_on(self, pfn: int) -> None:
+        """As pfn and struct page, as a walker has both."""
+        self.push(pfn, int(self.site.page(pfn)))
+
+    def control(self, zone: drgn.Object, **positions: int) -> int:
+        """A compact_control that has isolated nothing yet."""
+        prog = self.site.prog
+        address = self.bottom + FRAME_BYTES // 2
+        control = drgn.Object(prog, "struct compact_control", address=address)
+        is_array = control.freepages.type_.kind == drgn.TypeKind.ARRAY
+        lists = control.freepages if is_array else [control.freepages]
+        for head in [*lists, control.migratepages]:
+            self.site.set(head.next, int(head.address_of_()))
+            self.site.set(head.prev, int(head.address_of_()))
+        self.site.set(control.zone, int(zone.address_of_()))
+        for name, pfn in positions.items():
+            self.site.set(control.member_(name), pfn)
+        return address
+
+    def walkers(self) -> "list[dict[str, Any]]":
+        result: "list[dict[str, Any]]" = self.site.kernel().audit(None, None)["walkers"]
+        return [w for w in result if w["pid"] == int(self.task.pid)]
+
+
+def stale(audited: Audited, pfn: int) -> "list[str]":
+    """Severities of what is said of a page."""
+    return [
+        f["severity"]
+        for f in audited.findings
+        if f["check"] == "stale-page-reference" and f["pfn"] == pfn
+    ]
+
+
+def test_compaction(site: Site) -> None:
+    """Memory went offline, or away, under compaction that has its pages in hand."""
+    for find in offline, removed, hole:
+        pfn = find(site)
+        with site.planted():
+            frame = Frame(site)
+            zone = site.zone("Movable")
+            free = int(zone.zone_start_pfn) + 512
+            control = frame.control(zone, migrate_pfn=int(zone.zone_start_pfn), free_pfn=free)
+            frame.enter("isolate_migratepages_block")
+            frame.work_on(pfn)
+            audited = site.audit()
+            assert audited.above_info() == [("stale-page-reference", "suspect", pfn, pfn + 1)]
+            (finding,) = [f for f in audited.findings if f["severity"] == "suspect"]
+            assert finding["evidence"]["walker"] == "compaction in isolate_migratepages_block()"
+            assert finding["evidence"]["zone"] == "node 0 zone Movable"
+            assert finding["evidence"]["free_pfn"].startswith(hex(free))
+            (walker,) = frame.walkers()
+            assert walker["compact_control"] == hex(control)
+            assert [at["pfn"] for at in walker["at"] if at["name"] == "page"] == [pfn]
+
+
+@pytest.mark.parametrize(
+    ("function", "walk"),
+    [
+        ("alloc_contig_range", "range allocation"),
+        ("isolate_single_pageblock", "isolation of pageblocks"),
+        ("soft_offline_page", "memory error handling"),
+    ],
+)
+def test_other_walkers(site: Site, function: str, walk: str) -> None:
+    names = {symbol.name for symbol in site.prog.symbols(None)}
+    later = {"alloc_contig_range": "alloc_contig_frozen_range_noprof"}
+    for name in (function, f"{function}_noprof", later.get(function, function)):
+        if name in names:
+            function = name
+    if function not in names:
+        pytest.skip("the kernel has no such function")
+    pfn = offline(site)
+    frame = Frame(site)
+    frame.enter(function)
+    frame.work_on(pfn)
+    assert site.audit().above_info() == [("stale-page-reference", "suspect", pfn, pfn + 1)]
+    (walker,) = frame.walkers()
+    assert (walker["walk"], walker["function"]) == (walk, function)
+    assert walker["compact_control"] is None
+
+
+# Near misses.
+
+
+def test_scanner_position(site: Site) -> None:
+    """Where a scanner goes on may be anything: it looks before it goes there."""
+    pfn = site.ranges("offline")[0][0]
+    zone = next(z for z in site.zones() if 0 <= pfn - int(z.zone_start_pfn) < int(z.spanned_pages))
+    frame = Frame(site)
+    frame.control(zone, migrate_pfn=pfn)
+    frame.enter("isolate_migratepages_block")
+    site.expect_nothing()
+    assert stale(site.audit(), pfn) == ["info"]
+
+
+def test_left_on_the_stack(site: Site) -> None:
+    """A struct page alone may be what an earlier call has left; so may a function's address."""
+    pfn = offline(site)
+    frame = Frame(site)
+    frame.enter("isolate_migratepages_block")
+    frame.work_on(pfn)
+    site.expect_nothing()
+    assert frame.walkers() == []
+    frame.control(site.zone("Movable"))
+    frame.words -= 16
+    frame.push(0)
+    site.expect_nothing()
+    assert stale(site.audit(), pfn) == ["info"]
+
+
+def test_below_the_stack_pointer(site: Site) -> None:
+    pfn = offline(site)
+    frame = Frame(site)
+    frame.control(site.zone("Movable"))
+    frame.enter("isolate_migratepages_block")
+    frame.work_on(pfn)
+    site.set(frame.task.thread.sp, frame.bottom + FRAME_BYTES)
+    site.expect_nothing()
+    assert stale(site.audit(), pfn) == []
+    assert frame.walkers() == []
+
+
+def test_who_offlines_memory(site: Site) -> None:
+    """It works on what is offline by then, as it must."""
+    pfn = offline(site)
+    frame = Frame(site)
+    frame.enter("test_pages_isolated")
+    frame.enter("offline_pages")
+    frame.work_on(pfn)
+    assert stale(site.audit(), pfn) == ["info"]
