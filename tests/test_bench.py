@@ -24,7 +24,7 @@ def test_table() -> None:
 
 def test_programs() -> None:
     programs = native.build()
-    assert sorted(programs) == ["bandwidth", "decompress", "scale", "scan"]
+    assert sorted(programs) == ["bandwidth", "decompress", "scale", "scan", "search"]
     output = native.join([native.run(programs["scale"], 2, 1) for _ in range(2)])
     assert native.wall(output, "pages") == 1 << 18
     assert native.wall(output, "findings") == 0

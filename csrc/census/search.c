@@ -11,8 +11,11 @@
 
 /* Pages of an item of work: 16 MiB. */
 #define PIECE_PAGES 4096
-/* What is read at once where the source has to copy or to decompress. */
-#define BUFFER_BYTES (UINT64_C(256) << 10)
+/*
+ * What is read at once where the source has to copy or to decompress: less than
+ * libkdumpfile keeps, so that a slab that is looked at again is still there.
+ */
+#define BUFFER_BYTES (UINT64_C(64) << 10)
 /* PAGE_MAPPING_FLAGS: what page->mapping is besides an address_space. */
 #define MAPPING_MASK UINT64_C(3)
 /* Place of the code segment in the x86_64 user_regs_struct. */

@@ -151,6 +151,56 @@ def kdump(bench: Bench) -> Group:
     return group
 
 
+def search(bench: Bench) -> Group:
+    """The search for words that name pages, beside drgn's and beside reading alone."""
+    group = Group("Search of kernel memory for what names pages")
+    vmcore, threads = bench.subject.vmcore, bench.threads
+    cache(vmcore)
+    one, many = native.alternate(
+        bench.times,
+        lambda: bench.native("search", 1, vmcore, 3),
+        lambda: bench.native("search", threads, vmcore, 3),
+    )
+    gigabytes = native.wall(one, "bytes") / 1e9
+    narrow = gigabytes / native.cpu(one, "one")
+    group.add("kernel memory", gigabytes, "GB")
+    group.add("pages looked for", native.wall(one, "needles") / M, "M")
+    group.add(
+        "ELF: for all of them", gigabytes / native.cpu(one, "million"), "GB/s/core", at_least(5)
+    )
+    group.add(
+        f"  on {threads} threads, by the wall", gigabytes / native.wall(many, "million"), "GB/s"
+    )
+    group.add("ELF: for one page", narrow, "GB/s/core")
+    theirs = rivals.drgn_search(vmcore, bench.subject.vmlinux, 0x12345)
+    if theirs is None:
+        group.missing.append("drgn's search_memory_word: no such drgn")
+    else:
+        seconds, size = theirs
+        group.add("drgn's search_memory_word", size / 1e9 / seconds, "GB/s/core", note="all memory")
+        group.add("  seconds of it", seconds, "s cpu")
+        group.add(
+            "for one page / drgn, a byte", narrow / (size / 1e9 / seconds), "times", at_least(1)
+        )
+    for variety in ("lzo", "zstd"):
+        try:
+            path = bench.subject.kdump(variety)
+        except LabError as error:
+            group.missing.append(f"{variety}: {error}")
+            continue
+        cache(path)
+        (ours,) = native.alternate(bench.times, functools.partial(bench.native, "search", 1, path))
+        alone, seconds = native.cpu(ours, "read"), native.cpu(ours, "million")
+        group.add(f"{variety}: search for all of them", seconds, "s cpu")
+        group.add(f"{variety}: decompressing the same memory alone", alone, "s cpu")
+        group.add(f"{variety}: search / decompressing", seconds / alone, "times", at_most(1.3))
+    arguments = ["who", "-s", str(bench.subject.vmlinux), str(vmcore), "0x123450"]
+    runs = [_command(arguments) for _ in range(bench.times)]
+    group.add("pageaudit who VMCORE PFN", _median(runs, "wall"), "s", at_most(3))
+    group.add("  processor time of it", _median(runs, "cpu"), "s cpu")
+    return group
+
+
 def audit(bench: Bench) -> Group:
     """The whole audit, its parts and its memory."""
     group = Group("Whole audit, ELF vmcore in the page cache")
@@ -274,6 +324,7 @@ def scale(bench: Bench) -> Group:
 GROUPS: Dict[str, Callable[[Bench], Group]] = {
     "scan": scan,
     "kdump": kdump,
+    "search": search,
     "audit": audit,
     "types": types,
     "scale": scale,

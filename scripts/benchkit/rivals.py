@@ -106,6 +106,28 @@ def _reader(page: Any, *paths: str) -> Callable[[Any], int]:
     raise LabError(f"struct page has none of {', '.join(paths)}")
 
 
+def drgn_search(vmcore: Path, vmlinux: Path, pfn: int) -> "Optional[tuple[float, int]]":
+    """Processor seconds of drgn's search for pointers to a struct page; the dump's bytes.
+
+    None where there is no drgn that searches.
+    """
+    try:
+        import drgn
+        from drgn.helpers.linux.mm import pfn_to_page
+    except ImportError:
+        return None
+    prog = drgn.Program()
+    if not hasattr(prog, "search_memory_word"):
+        return None
+    prog.set_core_dump(str(vmcore))
+    prog.load_debug_info([str(vmlinux)])
+    page = int(pfn_to_page(prog, pfn))
+    begun = time.process_time()
+    for _ in prog.search_memory_word((page, page + 63)):
+        pass
+    return time.process_time() - begun, vmcore.stat().st_size
+
+
 def drgn_loop(vmcore: Path, vmlinux: Path, pfns: Sequence[int]) -> Optional[float]:
     """Processor seconds that a drgn loop takes to read four fields of some struct pages.
 
