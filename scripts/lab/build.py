@@ -14,6 +14,15 @@ from .run import LabError, run, say, tool
 
 
 @dataclass(frozen=True)
+class Edit:
+    """A change to the source: what must be there, once, and what takes its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
 class Built:
     """A kernel to build: a source package, and what of its configuration."""
 
@@ -21,6 +30,8 @@ class Built:
     version: str
     suffix: str
     options: tuple[str, ...]
+    # Bugs brought back.
+    edits: tuple[Edit, ...] = ()
 
 
 # On top of tinyconfig: what the lab's guests need to run, be dumped and be read without
@@ -46,11 +57,28 @@ _BASE = (
     "CC_OPTIMIZE_FOR_PERFORMANCE",
 )
 _OWNER = (*_BASE, "PAGE_EXTENSION", "PAGE_OWNER")
+_DAX = (
+    *(*_BASE, "X86_MCE", "MEMORY_FAILURE", "HWPOISON_INJECT"),
+    *("ZONE_DEVICE", "EXT4_FS", "FS_DAX"),
+    *("X86_PMEM_LEGACY", "LIBNVDIMM", "BLK_DEV_PMEM", "NVDIMM_PFN", "NVDIMM_DAX"),
+    *("DAX", "DEV_DAX", "DEV_DAX_PMEM"),
+)
+
+
+def _leak(put: str) -> Edit:
+    """soft_offline_page() keeps the reference that madvise() took of a page that isn't RAM."""
+    refused = f"\tif (!page) {{\n\t\t{put}\n\t\treturn -EIO;\n"
+    kept = "\tif (!page) {\n\t\treturn -EIO;\n"
+    return Edit("mm/memory-failure.c", refused, kept)
+
 
 BUILT: dict[str, Built] = {
     # No Debian kernel has PAGE_OWNER.
     "v5.10-owner": Built("5.10", "-owner", _OWNER),
     "v6.12-owner": Built("6.12", "-owner", _OWNER),
+    # The bug that these lose again was in 5.10's first releases; 7.2 never had it.
+    "v5.10-leak": Built("5.10", "-leak", _DAX, (_leak("put_ref_page(ref_page);"),)),
+    "v7-leak": Built("7.2", "-leak", _DAX, (_leak("put_ref_page(pfn, flags);"),)),
 }
 
 # Commands that the kernel's makefiles run, and Debian's packages with them.
@@ -72,6 +100,14 @@ def _source(version: str) -> Package:
     if not found:
         raise LabError(f"no Debian suite has the package {name}")
     return max(found, key=lambda package: version_key(package.version))
+
+
+def _edit(tree: Path, edit: Edit) -> None:
+    file = tree / edit.file
+    text = file.read_text()
+    if text.count(edit.old) != 1:
+        raise LabError(f"{edit.file} of {tree.name} is not as this edit of it expects")
+    file.write_text(text.replace(edit.old, edit.new))
 
 
 def _configure(tree: Path, built: Built) -> None:
@@ -107,6 +143,8 @@ def build(key: str, root: Path) -> None:
     say(f"building {key} of {package.version}: some minutes")
     run(["tar", "-C", str(work), "-xf", str(tarball)])
     (tree,) = work.glob("linux-source-*")
+    for edit in built.edits:
+        _edit(tree, edit)
     _configure(tree, built)
     jobs = str(os.cpu_count() or 1)
     run(["nice", "-n", "19", "make", "-s", "-C", str(tree), "-j", jobs, "bzImage", "vmlinux"])

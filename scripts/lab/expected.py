@@ -7,6 +7,7 @@ the guest's own /proc/kpageflags; never by the tool that is tested with it.
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
 from dataclasses import dataclass
@@ -119,6 +120,42 @@ def hvo_free(scene: Scene) -> list[Finding]:
             }
         )
     return found
+
+
+def soft_offline_leak(scene: Scene) -> list[Finding]:
+    """Pages that madvise() was refused to offline, on kernels that then keep its reference."""
+    if not scene.release.endswith("-leak"):
+        return []
+    return [
+        {
+            "check": "soft-offline-leak",
+            "severity": "bug",
+            "pfn": event["pfn"],
+            "pfn_end": event["pfn"] + 1,
+        }
+        for event in sorted(scene.events, key=lambda event: int(event.get("pfn", 0)))
+        if event["event"] == "poison" and event["errno"] == errno.EIO
+    ]
+
+
+def dax_teardown(scene: Scene) -> list[Finding]:
+    """Pages in pipes and rings whose device is gone: from 5.18 on nobody waits for them.
+
+    The ring of 5.10 and 6.1 refuses pages of files, and that of all kernels those of fsdax.
+    """
+    unbound = [event for event in scene.events if event["event"] == "stuck"][-1]
+    if not unbound["ended"]:
+        return []
+    unmounted = any(event.get("comm") == "umount" for event in scene.events)
+    device = "/mnt/dax/file" if unmounted else "/dev/dax1.0"
+    pins = next(event for event in scene.events if event.get("path") == device)
+    pfns = [*range(pins["first"], pins["first"] + pins["pages"]), pins["twice"]]
+    if not pins["uring"]:
+        pfns += range(pins["pfn"] + 20, pins["pfn"] + 30)
+    return [
+        {"check": "stale-page-reference", "severity": "bug", "pfn": pfn, "pfn_end": pfn + 1}
+        for pfn in sorted(pfns)
+    ]
 
 
 Expectation = Callable[[Scene], list[Finding]]

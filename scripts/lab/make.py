@@ -125,6 +125,7 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
     pieces = recipe.pieces(kernel)
     truth = "guest truth /dev/nvme0n1"
     truth += (" pages" if recipe.truth_pages else "") + (" tasks" if recipe.truth_tasks else "")
+    truth += " devices" if recipe.truth_devices else ""
     image = work / "initramfs"
     image.write_bytes(
         initramfs.build(

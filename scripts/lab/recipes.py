@@ -29,6 +29,8 @@ class Recipe:
     truth_pages: bool = True
     # Files of /proc/PID: not for too many tasks.
     truth_tasks: bool = True
+    # Attributes of device memory: not while it is being torn down.
+    truth_devices: bool = True
     applies: Callable[[Kernel], bool] = lambda kernel: True
     # What an audit of the dump must find.
     expected: expected.Expectation = expected.nothing
@@ -247,6 +249,35 @@ def _census(_: Kernel) -> list[str]:
     ]
 
 
+# Sections of their own, so that no page of them is taken for one of RAM.
+DAX_CMDLINE = "memmap=128M!256M memmap=128M!512M"
+LEAK_CMDLINE = "memmap=128M!128M"
+
+
+def _dax_pins(*end: str) -> Callable[[Kernel], list[str]]:
+    """Pages of both kinds of device memory in pipes and rings."""
+    return lambda kernel: [
+        *("pmem", "ext4_dax /dev/pmem0", "namespace 1 devdax ram"),
+        "guest dax_pins /dev/dax1.0",
+        "guest dax_pins /mnt/dax/file",
+        *end,
+        *_small_memory(kernel),
+        "rest",
+    ]
+
+
+def _soft_offline_leak(*end: str) -> Callable[[Kernel], list[str]]:
+    """Pages of a dax file whose soft offlining is refused, and somebody who waits for them."""
+    return lambda kernel: [
+        *("pmem", "ext4_dax /dev/pmem0"),
+        *(f"guest poison soft /mnt/dax/file {page}" for page in (5, 77, 300)),
+        "guest poison soft anon 5",
+        *_small_memory(kernel),
+        *end,
+        "rest",
+    ]
+
+
 HOTPLUG = Hardware(memory_mib=1536, slots=4, max_mib=4096)
 MOVABLE_CMDLINE = "movablecore=768M"
 
@@ -357,6 +388,60 @@ RECIPES: dict[str, Recipe] = {
             modules=("hwpoison_inject",),
             applies=_has_memory_failure,
             expected=expected.hwpoison_leak,
+        ),
+        Recipe(
+            "dax-pins",
+            "pages of device memory in pipes and rings, some of them mapped as well",
+            _dax_pins(
+                "guest map /mnt/dax/file 8",
+                "guest map /dev/dax1.0 8",
+                "guest dax_pins /mnt/dax/file map",
+                "guest dax_pins /dev/dax1.0 map",
+            ),
+            hardware=Hardware(memory_mib=1024),
+            cmdline=DAX_CMDLINE,
+            modules=PMEM_MODULES,
+        ),
+        Recipe(
+            "dax-teardown",
+            "the same pages while their file system is unmounted and its device unbound",
+            _dax_pins("no_dax"),
+            hardware=Hardware(memory_mib=1024),
+            cmdline=DAX_CMDLINE,
+            modules=PMEM_MODULES,
+            truth_devices=False,
+            expected=expected.dax_teardown,
+        ),
+        Recipe(
+            "devdax-teardown",
+            "the same pages while the character device is unbound",
+            _dax_pins("no_devdax dax1.0"),
+            hardware=Hardware(memory_mib=1024),
+            cmdline=DAX_CMDLINE,
+            modules=PMEM_MODULES,
+            truth_devices=False,
+            expected=expected.dax_teardown,
+        ),
+        Recipe(
+            "soft-offline-leak",
+            "a real defect: pages of a dax file leaked, on which its unmounting or unbinding hangs",
+            _soft_offline_leak("no_dax"),
+            hardware=Hardware(memory_mib=384),
+            cmdline=LEAK_CMDLINE,
+            modules=PMEM_MODULES,
+            truth_devices=False,
+            applies=_has_memory_failure,
+            expected=expected.soft_offline_leak,
+        ),
+        Recipe(
+            "soft-offline-leak-file",
+            "the same defect: the file cannot be truncated",
+            _soft_offline_leak("guest stuck truncate -s 0 /mnt/dax/file"),
+            hardware=Hardware(memory_mib=384),
+            cmdline=LEAK_CMDLINE,
+            modules=PMEM_MODULES,
+            applies=_has_memory_failure,
+            expected=expected.soft_offline_leak,
         ),
         Recipe(
             "small",

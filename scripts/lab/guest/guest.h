@@ -58,5 +58,6 @@ extern const struct command ghost_commands[];
 extern const struct command host_commands[];
 extern const struct command truth_commands[];
 extern const struct command storm_commands[];
+extern const struct command dax_commands[];
 
 #endif

@@ -155,6 +155,7 @@ int main(int argc, char **argv)
 		memory_commands, mapped_commands, poison_commands,
 		pin_commands,	 held_commands,	  ghost_commands,
 		host_commands,	 truth_commands,  storm_commands,
+		dax_commands,
 	};
 	const struct command *c;
 	size_t i;

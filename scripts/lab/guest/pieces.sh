@@ -287,6 +287,18 @@ ext4_dax() {
 	truncate -s 16M /mnt/dax/file
 }
 
+# no_dax: the file system is unmounted and namespace 0 unbound, as far as that goes.
+no_dax() {
+	guest stuck umount /mnt/dax || return 1
+	tail -n 1 /run/events | grep -q ' ended=1 ' || return 0
+	guest stuck sh -c "echo namespace0.0 >$ND/drivers/nd_pmem/unbind"
+}
+
+# no_devdax DEVICE: unbound, as far as that goes.
+no_devdax() {
+	guest stuck sh -c "echo $1 >$ND/drivers/dax_pmem/unbind"
+}
+
 # Memory errors by pfn, through debugfs.
 corrupt() {
 	load hwpoison_inject || return 1

@@ -311,8 +311,9 @@ static void write_tar(const char *device)
 }
 
 /*
- * truth DEVICE [pages] [tasks]: with the per-page files where the machine is not
- * too large, and those of tasks where there are not too many.
+ * truth DEVICE [pages] [tasks] [devices]: with the per-page files where the
+ * machine is not too large, those of tasks where there are not too many, and
+ * those of device memory where none of it is being torn down.
  */
 static int run_truth(int argc, char **argv)
 {
@@ -341,6 +342,9 @@ static int run_truth(int argc, char **argv)
 		"/sys/devices/system/memory/memory*/state",
 		"/sys/devices/system/memory/memory*/valid_zones",
 		"/sys/devices/system/memory/memory*/phys_index",
+	};
+	/* Who reads these waits for who has the device in hand, for ever maybe. */
+	static const char *const of_devices[] = {
 		"/sys/bus/nd/devices/*/resource",
 		"/sys/bus/nd/devices/*/size",
 		"/sys/bus/nd/devices/*/mode",
@@ -357,7 +361,7 @@ static int run_truth(int argc, char **argv)
 		"/proc/[0-9]*/stack",
 		"/proc/[0-9]*/wchan",
 	};
-	bool pages = false, tasks = false;
+	bool pages = false, tasks = false, devices = false;
 	char ready[256], reply[64];
 	const char *differing = "-";
 	struct area keep, round[2];
@@ -368,12 +372,14 @@ static int run_truth(int argc, char **argv)
 	FILE *refresh;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: truth DEVICE [pages] [tasks]\n");
+		fprintf(stderr,
+			"usage: truth DEVICE [pages] [tasks] [devices]\n");
 		return 64;
 	}
 	for (i = 2; i < argc; i++) {
 		pages |= !strcmp(argv[i], "pages");
 		tasks |= !strcmp(argv[i], "tasks");
+		devices |= !strcmp(argv[i], "devices");
 	}
 	setrlimit(RLIMIT_NOFILE, &limit);
 	for (i = 0; i < (int)(sizeof(once) / sizeof(once[0])); i++)
@@ -381,6 +387,10 @@ static int run_truth(int argc, char **argv)
 	for (i = 0; tasks && i < (int)(sizeof(of_tasks) / sizeof(of_tasks[0]));
 	     i++)
 		add_files(ONCE, of_tasks[i]);
+	for (i = 0;
+	     devices && i < (int)(sizeof(of_devices) / sizeof(of_devices[0]));
+	     i++)
+		add_files(ONCE, of_devices[i]);
 	if (tasks)
 		add_processes();
 	if (pages) {

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Audits of recipes' dumps: what must be found is found, on its pfns, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from typing import Any, Iterator, Mapping, Optional, Sequence
+
+from drgn_contrib import run, target
+
+from . import kernels, make, recipes
+from .run import LabError
+
+#: Recipes whose dumps the tests don't make, with kernels of their own where they have some.
+RECIPES: "dict[str, tuple[str, ...]]" = {
+    "dax-pins": (),
+    "dax-teardown": (),
+    "devdax-teardown": (),
+    "soft-offline-leak": ("v5.10-leak", "v7-leak"),
+    "soft-offline-leak-file": ("v5.10-leak", "v7-leak"),
+    "poison": (),
+    "hwpoison-free": (),
+    "hwpoison-leak": (),
+    "hvo-poison": (),
+    "pmem2": (),
+    "memmap-on-memory": (),
+    "virtio-mem": (),
+}
+
+Found = tuple[str, str, Optional[int], Optional[int]]
+
+
+def all_scenes() -> Iterator[tuple[str, str]]:
+    """Each recipe with the kernels that it applies to."""
+    for recipe, own in RECIPES.items():
+        for kernel in own or kernels.KERNELS:
+            if recipes.recipe(recipe).applies(kernels.fetch(kernel)):
+                yield kernel, recipe
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Kernel and recipe: both may have a dash in their names."""
+    for kernel in sorted(kernels.known(), key=len, reverse=True):
+        if name.startswith(kernel + "-"):
+            return kernel, name[len(kernel) + 1 :]
+    raise LabError(f"{name} is no kernel and recipe")
+
+
+def _key(found: Mapping[str, Any]) -> Found:
+    return found["check"], found["severity"], found["pfn"], found["pfn_end"]
+
+
+def audit(kernel: str, recipe: str) -> list[str]:
+    """What an audit of the dump says that it should not, and what it does not say."""
+    dump = make.dump(kernel, recipe)
+    report = run.run(target.open_target([str(dump.vmcore)], [str(dump.kernel.vmlinux)]))
+    found = Counter(_key(finding.to_json()) for finding in report.findings)
+    expected = Counter(_key(finding) for finding in dump.meta["expected"])
+    extra = [key for key in (found - expected).elements() if key[1] != "info"]
+    lines = [f"missing: {key}" for key in (expected - found).elements()]
+    lines += [f"not expected: {key}" for key in extra]
+    lines += [
+        f"{check.id} {check.status}: {check.reason}"
+        for check in report.checks
+        if check.status not in ("ran", "not-applicable")
+    ]
+    infos = sum(number for key, number in found.items() if key[1] == "info")
+    print(
+        f"{kernel}-{recipe}: {sum(expected.values())} expected, {infos} info, {len(lines)} wrong",
+        flush=True,
+    )
+    return lines
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/soak-recipes", description=__doc__)
+    parser.add_argument("scene", nargs="*", help="KERNEL-RECIPE; all of them when left out")
+    arguments = parser.parse_args(argv)
+    wrong = 0
+    for kernel, recipe in map(_split, arguments.scene) if arguments.scene else all_scenes():
+        for line in audit(kernel, recipe):
+            wrong += 1
+            print(f"  {line}", flush=True)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
