@@ -379,7 +379,8 @@ def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
     if memory["pgmaps"]:
         yield from heading("Device memory (dev_pagemap)")
     for pgmap in memory["pgmaps"]:
-        yield from wrap(f"{pgmap['type']} at {pgmap['address']}", "  ")
+        of = f" of {pgmap['device']}" if pgmap["device"] else ""
+        yield from wrap(f"{pgmap['type']}{of} at {pgmap['address']}", "  ")
         for pfn, pfn_end in pgmap["ranges"]:
             yield from wrap(pfn_range(pfn, pfn_end), "    ", "      ")
         if pgmap["altmap"]:

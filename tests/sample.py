@@ -116,6 +116,7 @@ MEMORY: "dict[str, Any]" = {
     "pgmaps": [
         {
             "type": "fs-dax",
+            "device": "namespace0.0",
             "ranges": [[0x28000, 0x2E000]],
             "altmap": {
                 "base_pfn": 0x28000,

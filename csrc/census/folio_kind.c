@@ -99,7 +99,7 @@ uint64_t pa_folio_own_refs(const struct pa_kernel *kernel,
 			   const struct pa_discrepancy *d)
 {
 	const struct pa_page_format *f = &kernel->page_format;
-	const struct pa_pgmap *map;
+	const struct pa_pgmap_range *range;
 
 	switch (d->kind) {
 	case PA_FOLIO_FILE:
@@ -107,8 +107,12 @@ uint64_t pa_folio_own_refs(const struct pa_kernel *kernel,
 	case PA_FOLIO_TRUNCATED:
 		return (d->flags & (f->flag.private_ | f->flag.private_2)) != 0;
 	case PA_FOLIO_DEVICE:
-		map = device_map(kernel, d->pfn);
-		return map ? pa_pgmap_idle_refcount(kernel->layout, map) : 0;
+		range = pa_pgmap_range_at(&kernel->pgmaps, d->pfn);
+		return range && range->pfn <= d->pfn ?
+			       pa_pgmap_idle_refcount(kernel->layout,
+						      &kernel->pgmaps, range,
+						      d->pfn) :
+			       0;
 	default:
 		return 0;
 	}

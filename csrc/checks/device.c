@@ -7,74 +7,16 @@
 #include <stdio.h>
 
 #include "census/excess.h"
+#include "checks/device_wait.h"
 #include "checks/discrepancy.h"
 #include "checks/families.h"
 #include "checks/poison_log.h"
-#include "kernel/stack.h"
 
 static int64_t excess(const struct pa_discrepancy *d)
 {
 	if (d->wrong & PA_WRONG_MAPCOUNTS || !(d->wrong & PA_WRONG_REFCOUNT))
 		return 0;
 	return pa_discrepancy_excess(d, PA_COUNT_REFCOUNT);
-}
-
-static const struct pa_pgmap *device_map(const struct pa_kernel *kernel,
-					 uint64_t pfn)
-{
-	const struct pa_pgmap_range *range =
-		pa_pgmap_range_at(&kernel->pgmaps, pfn);
-
-	return range && range->pfn <= pfn ?
-		       &kernel->pgmaps.maps.items[range->map] :
-		       NULL;
-}
-
-/*
- * Who waits for the memory to be let go of: in memunmap_pages(), or in the
- * freeze of the queue that a pmem device lends its pgmap (before v5.18).
- */
-static struct pa_error *add_teardown(struct pa_check_context *c,
-				     struct pa_finding *f)
-{
-	static const enum pa_symbol_id functions[] = {
-		PA_SYM_memunmap_pages,
-		PA_SYM_blk_mq_freeze_queue_wait,
-	};
-	static const char *const names[] = {
-		"memunmap_pages()",
-		"blk_mq_freeze_queue_wait()",
-	};
-	struct pa_stack_hit hit = { 0 };
-	uint64_t unread;
-	struct pa_error *err = pa_stacks_find(
-		c->kernel, c->memmap->memory, functions,
-		sizeof(functions) / sizeof(functions[0]), &hit, &unread);
-
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		return NULL;
-	}
-	if (!err && hit.task)
-		pa_finding_text(f, "teardown",
-				"%s (pid %" PRIu32
-				") is in %s until the references are gone",
-				hit.comm, hit.pid, names[hit.function]);
-	return err;
-}
-
-static struct pa_error *add_map(struct pa_check_context *c,
-				struct pa_finding *f,
-				const struct pa_discrepancy *d)
-{
-	const struct pa_pgmap *map = device_map(c->kernel, d->pfn);
-
-	if (!map)
-		return NULL;
-	pa_finding_hex(f, "pgmap", map->address);
-	pa_finding_text(f, "pgmap_type", "%s%s", pa_pgmap_type_names[map->type],
-			map->dead ? ", being torn down" : "");
-	return map->dead ? add_teardown(c, f) : NULL;
 }
 
 /*
@@ -94,7 +36,7 @@ static bool is_soft_offline(const struct pa_discrepancy *d,
 					   d->pfn + PA_BIT(d->order)));
 }
 
-static struct pa_error *report(struct pa_check_context *c,
+static struct pa_error *report(struct pa_device_wait *wait,
 			       enum pa_check_id check,
 			       const struct pa_discrepancy *d,
 			       const struct pa_judgement *judgement)
@@ -102,6 +44,7 @@ static struct pa_error *report(struct pa_check_context *c,
 	const struct pa_stored_counted *n = &d->counts[PA_COUNT_REFCOUNT];
 	bool device = d->kind == PA_FOLIO_DEVICE;
 	char summary[160];
+	struct pa_finding *f;
 
 	snprintf(summary, sizeof(summary),
 		 "%s page has a refcount of %" PRId64 ", %" PRId64
@@ -110,18 +53,18 @@ static struct pa_error *report(struct pa_check_context *c,
 		 check == PA_CHECK_SOFT_OFFLINE_LEAK ?
 			 "the reference that memory error handling took" :
 			 "its device cannot be torn down cleanly");
-
-	struct pa_finding *f =
-		pa_discrepancy_add(c, check, d, judgement, summary);
-
-	return device ? add_map(c, f, d) : NULL;
+	f = pa_discrepancy_add(wait->c, check, d, judgement, summary);
+	return device ? pa_device_wait_add(wait, f, d->pfn,
+					   d->pfn + PA_BIT(d->order)) :
+			NULL;
 }
 
 /* One pass serves both checks: what is one is not the other. */
-static struct pa_error *visit(struct pa_check_context *c,
+static struct pa_error *visit(struct pa_device_wait *wait,
 			      enum pa_check_id check,
 			      const struct pa_poison_log *log)
 {
+	struct pa_check_context *c = wait->c;
 	const struct pa_excess *found = c->census->excess;
 	struct pa_error *err = NULL;
 
@@ -139,7 +82,7 @@ static struct pa_error *visit(struct pa_check_context *c,
 		if (!err && (check == PA_CHECK_SOFT_OFFLINE_LEAK ?
 				     leak :
 				     !leak && d->kind == PA_FOLIO_DEVICE))
-			err = report(c, check, d, &judgement);
+			err = report(wait, check, d, &judgement);
 		pa_judgement_deinit(&judgement);
 	}
 	return err;
@@ -149,12 +92,17 @@ static struct pa_error *check_leaks(struct pa_check_context *c,
 				    struct pa_check_result *result,
 				    enum pa_check_id check)
 {
+	struct pa_device_wait wait = { .c = c };
 	struct pa_poison_log log = { 0 };
 	struct pa_error *err = pa_poison_log_read(c, &log);
 
 	pa_discrepancy_coverage(c, result);
 	if (!err)
-		err = visit(c, check, &log);
+		err = visit(&wait, check, &log);
+	/* Who is waited for and can be named is told of, too. */
+	if (!err && check == PA_CHECK_DEVICE_PAGE_REFERENCE)
+		err = pa_device_wait_report(&wait);
+	pa_device_wait_deinit(&wait);
 	pa_poison_log_deinit(&log);
 	return err;
 }

@@ -156,21 +156,17 @@ static struct pa_error *find_named(struct pa_check_context *c,
 	return err;
 }
 
-static void add_slots(struct pa_check_context *c, struct pa_finding *f,
-		      const struct pa_discrepancy *d)
+void pa_finding_holders(struct pa_finding *f, const struct pa_reference *slots,
+			size_t nr)
 {
-	const struct pa_excess *excess = c->census->excess;
-	size_t nr, length = 0;
-	size_t first =
-		pa_excess_slots(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
+	size_t length = 0;
 	pa_auto_free char *text = NULL;
 	FILE *out = nr ? open_memstream(&text, &length) : NULL;
 
 	if (!out)
 		return;
 	for (size_t i = 0; i < nr && i < MAX_TOLD; i++) {
-		const struct pa_reference *r =
-			&excess->slots.list.items[first + i];
+		const struct pa_reference *r = &slots[i];
 		const struct pa_holder_row *row = &pa_holders[r->holder];
 
 		fprintf(out, "%s%s, %s 0x%" PRIx64 ", %s 0x%" PRIx64,
@@ -182,6 +178,18 @@ static void add_slots(struct pa_check_context *c, struct pa_finding *f,
 		fprintf(out, "\n%zu more", nr - MAX_TOLD);
 	if (!fclose(out))
 		pa_finding_text(f, "holders", "%s", text);
+}
+
+static void add_slots(struct pa_check_context *c, struct pa_finding *f,
+		      const struct pa_discrepancy *d)
+{
+	const struct pa_excess *excess = c->census->excess;
+	size_t nr;
+	size_t first =
+		pa_excess_slots(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
+
+	if (nr)
+		pa_finding_holders(f, &excess->slots.list.items[first], nr);
 }
 
 /* Somebody is in the middle of dropping references to the folio. */

@@ -4,6 +4,7 @@
 #define PA_CHECKS_DISCREPANCY_H
 
 #include "census/counts.h"
+#include "census/holder.h"
 #include "checks/check.h"
 
 /* Bits of discrepancy->wrong that are mapcounts. */
@@ -54,6 +55,10 @@ struct pa_finding *pa_discrepancy_add(struct pa_check_context *context,
 				      const struct pa_discrepancy *d,
 				      const struct pa_judgement *judgement,
 				      const char *summary);
+
+/* Evidence "holders": the first of these slots, in words. */
+void pa_finding_holders(struct pa_finding *f, const struct pa_reference *slots,
+			size_t nr);
 
 /* Both in one. */
 struct pa_error *pa_discrepancy_report(struct pa_check_context *context,

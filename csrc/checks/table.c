@@ -182,7 +182,9 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "count (1 or 0, by type and kernel, and one less once "
 		       "an old kernel tears the pgmap down) and what maps, "
 		       "caches or pins them. Teardown and truncation wait for "
-		       "such a page, or go on under its holder.",
+		       "such a page, or go on under its holder. Pages that "
+		       "somebody waits for are told of though their holders "
+		       "are known (info), with the task and its stack.",
 		.run = pa_check_device_page_reference,
 		.needs = COUNTS | PGMAPS,
 	},

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "kernel/pgmap_put.h"
+
 const char *const pa_pfn_state_names[PA_NR_PFN_STATES] = {
 	[PA_PFN_ABSENT] = "absent",   [PA_PFN_HOLE] = "hole",
 	[PA_PFN_OFFLINE] = "offline", [PA_PFN_DEVICE] = "device",
@@ -91,6 +93,8 @@ static struct pa_error *kernel_init(struct pa_kernel *kernel)
 				       &kernel->sections);
 	if (!err)
 		err = read_parts(kernel, memory);
+	if (!err)
+		err = pa_pgmaps_find_put(kernel, &kernel->pgmaps);
 	pa_memory_destroy(memory);
 	return err;
 }

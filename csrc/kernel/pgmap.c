@@ -207,6 +207,24 @@ static bool visit_range(void *arg, const struct pa_xarray_entry *entry)
 	return !err;
 }
 
+/* A driver claims what is behind its info block at least: the last page. */
+static struct pa_error *name_device(struct pgmap_walk *walk,
+				    const struct pa_pgmap_range *range)
+{
+	struct pa_pgmap *map = &walk->pgmaps->maps.items[range->map];
+	struct pa_error *err = NULL;
+
+	if (!*map->device)
+		err = pa_resource_name(
+			walk->memory, walk->layout,
+			(range->pfn_end - 1) << walk->memory->space->page_shift,
+			map->device);
+	if (!pa_error_is_target(err) && (!err || err->code != PA_ERROR_MISSING))
+		return err;
+	pa_error_destroy(err);
+	return NULL;
+}
+
 /* What is read of members of members lies in the pgmap, too. */
 static bool is_usable(const struct pa_layout *layout)
 {
@@ -256,6 +274,8 @@ struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 			pgmaps.unreadable++;
 		}
 	}
+	for (size_t i = 0; !err && i < pgmaps.ranges.length; i++)
+		err = name_device(&walk, &pgmaps.ranges.items[i]);
 	pa_map_deinit(&walk.by_address);
 	if (err) {
 		pa_pgmaps_deinit(&pgmaps);
@@ -288,12 +308,21 @@ const struct pa_pgmap_range *pa_pgmap_range_at(const struct pa_pgmaps *pgmaps,
 	return low < pgmaps->ranges.length ? &pgmaps->ranges.items[low] : NULL;
 }
 
-uint32_t pa_pgmap_idle_refcount(const struct pa_layout *layout,
-				const struct pa_pgmap *map)
+/* pgmap->ref is a pointer until v5.18, the percpu_ref itself since. */
+bool pa_pgmap_puts_pages(const struct pa_layout *layout)
 {
-	/* pgmap->ref is a pointer until v5.18, the percpu_ref itself since. */
-	if (PA_M(layout, dev_pagemap, ref)->size == sizeof(uint64_t))
-		return !map->dead;
+	return PA_M(layout, dev_pagemap, ref)->size == sizeof(uint64_t);
+}
+
+uint32_t pa_pgmap_idle_refcount(const struct pa_layout *layout,
+				const struct pa_pgmaps *pgmaps,
+				const struct pa_pgmap_range *range,
+				uint64_t pfn)
+{
+	const struct pa_pgmap *map = &pgmaps->maps.items[range->map];
+
+	if (pa_pgmap_puts_pages(layout))
+		return !map->dead || pfn >= range->put_end;
 	switch (map->type) {
 	case PA_PGMAP_PRIVATE:
 	case PA_PGMAP_COHERENT:

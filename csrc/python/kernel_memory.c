@@ -73,15 +73,16 @@ static PyObject *pgmap_list(const struct pa_kernel *kernel)
 		if (!ranges ||
 		    !pa_py_append(
 			    list,
-			    Py_BuildValue("{s:s,s:N,s:N,s:N,s:K,s:O}", "type",
-					  pa_pgmap_type_names[map->type],
-					  "ranges", ranges, "altmap", altmap,
-					  "address", pa_py_hex(map->address),
-					  "vmemmap_shift",
-					  ULL(map->vmemmap_shift), "dead",
-					  !map->dead_known ? Py_None :
-					  map->dead	   ? Py_True :
-							     Py_False)))
+			    Py_BuildValue(
+				    "{s:s,s:s,s:N,s:N,s:N,s:K,s:O}", "type",
+				    pa_pgmap_type_names[map->type], "device",
+				    map->device, "ranges", ranges, "altmap",
+				    altmap, "address", pa_py_hex(map->address),
+				    "vmemmap_shift", ULL(map->vmemmap_shift),
+				    "dead",
+				    !map->dead_known ? Py_None :
+				    map->dead	     ? Py_True :
+						       Py_False)))
 			Py_CLEAR(list);
 	}
 	return list;

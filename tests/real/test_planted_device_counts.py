@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""soft-offline-leak and device-page-reference: references planted on device memory."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import drgn
+import pytest
+from planting import PAGE_SIZE, Expected, Site
+
+IDLE_PAGES = 64
+
+
+def pgmaps(site: Site) -> "list[dict[str, Any]]":
+    maps: "list[dict[str, Any]]" = site.kernel().memory()["pgmaps"]
+    return maps
+
+
+def idle_folio(site: Site, pgmap: "dict[str, Any]") -> "tuple[int, int]":
+    """The last folio of a pgmap, which nobody uses: first page, and the one behind."""
+    ((_, end),) = pgmap["ranges"]
+    pages = 1 << pgmap["vmemmap_shift"]
+    return end - pages, end
+
+
+def device_of(site: Site, pfn: int) -> str:
+    """The innermost resource that has a page, as the guest's /proc/iomem says."""
+    name = ""
+    for line in site.dump.truth("proc/iomem").decode().splitlines():
+        found = re.match(r" *(\w+)-(\w+) : (.*)", line)
+        assert found
+        if int(found[1], 16) <= pfn * PAGE_SIZE <= int(found[2], 16):
+            name = found[3]
+    return name
+
+
+def found(check: str, folio: "tuple[int, int]", severity: str = "bug") -> Expected:
+    return (check, severity, *folio)
+
+
+def test_device_names(site: Site) -> None:
+    for pgmap in pgmaps(site):
+        ((_, end),) = pgmap["ranges"]
+        assert pgmap["device"] == device_of(site, end - 1)
+        assert re.fullmatch(r"(namespace|dax)\d\.0", pgmap["device"])
+
+
+def test_one_reference(site: Site) -> None:
+    """What madvise() took and soft_offline_page() did not put, on each kind of device."""
+    for pgmap in pgmaps(site):
+        folio = idle_folio(site, pgmap)
+        with site.planted():
+            site.add(site.refcount(folio[0]), 1)
+            (finding,) = site.expect(found("soft-offline-leak", folio))
+            assert finding["evidence"]["device"] == pgmap["device"]
+            assert "waiting" not in finding["evidence"]
+
+
+def test_two_references(site: Site) -> None:
+    """Memory error handling takes one."""
+    folio = idle_folio(site, pgmaps(site)[0])
+    site.add(site.refcount(folio[0]), 2)
+    site.expect(found("device-page-reference", folio))
+
+
+def test_one_that_is_named(site: Site) -> None:
+    """The same reference, and a pointer to the page: somebody may have it."""
+    folio = idle_folio(site, pgmaps(site)[0])
+    site.add(site.refcount(folio[0]), 1)
+    site.set(site.prog["kexec_crash_image"], int(site.page(folio[0])))
+    (finding,) = site.expect(found("device-page-reference", folio, "suspect"))
+    assert "kexec_crash_image" in finding["evidence"]["also_named_by"]
+
+
+@pytest.mark.parametrize("kernel", ["v5.10"])
+def test_pages_that_memunmap_pages_puts(site: Site) -> None:
+    """v5.10 puts each page of a dead pgmap: those that it has come to are idle at 0."""
+    pgmap = next(each for each in pgmaps(site) if each["type"] == "generic")
+    ref = drgn.Object(site.prog, "struct dev_pagemap", address=int(pgmap["address"], 16)).ref
+    _, end = pgmap["ranges"][0]
+    maps = pgmap["altmap"]
+    first = pgmap["ranges"][0][0] + (maps["reserve"] + maps["free"] if maps else 0)
+    # __PERCPU_REF_ATOMIC and __PERCPU_REF_DEAD.
+    site.set(ref.percpu_count_ptr, int(ref.percpu_count_ptr) | 3)
+    # None is put yet: a queue that is frozen for a reason of its own.
+    site.expect_nothing()
+    for pfn in range(first, first + IDLE_PAGES):
+        site.set(site.refcount(pfn), 0)
+    site.expect_nothing()
+    # The last one may not have been put.
+    site.set(site.refcount(first + IDLE_PAGES - 1), 1)
+    site.expect_nothing()
+    site.set(site.refcount(first + 10), 1)
+    site.expect(found("soft-offline-leak", (first + 10, first + 11)))
