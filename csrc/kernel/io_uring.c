@@ -362,6 +362,14 @@ static struct pa_error *visit_zcrx(struct pa_io_uring_walk *walk, uint64_t ifq)
 			   PA_IO_URING_PINNED);
 }
 
+static struct pa_error *visit_unknown_zcrx(struct pa_io_uring_walk *walk,
+					   uint64_t address)
+{
+	(void)address;
+	walk->unreadable++;
+	return NULL;
+}
+
 static struct pa_error *visit_zcrxs(struct pa_io_ring *ring)
 {
 	const struct pa_layout *layout = ring->walk->kernel->layout;
@@ -373,8 +381,10 @@ static struct pa_error *visit_zcrxs(struct pa_io_ring *ring)
 	    !PA_HAS(layout, io_zcrx_area, mem__nr_folios) ||
 	    !PA_HAS(layout, io_zcrx_area, mem__is_dmabuf) ||
 	    PA_SIZEOF(layout, io_zcrx_area) > MAX_AREA_BYTES) {
-		ring->walk->unreadable++;
-		return NULL;
+		/* CONFIG_IO_URING_ZCRX: the array is there without, too. */
+		return visit_xarray(ring->walk,
+				    PA_RING_ADDRESS(ring, zcrx_ctxs),
+				    visit_unknown_zcrx);
 	}
 	return visit_xarray(ring->walk, PA_RING_ADDRESS(ring, zcrx_ctxs),
 			    visit_zcrx);
