@@ -78,6 +78,24 @@ static void add_folio(struct pa_check_context *c, struct pa_finding *f,
 #define MAX_TOLD 6
 
 /*
+ * Who waits for a page's references to go has its address in hand and holds
+ * none: dax_break_layout(), wait_page_idle().
+ */
+static bool waits_for_references(const struct pa_census *census,
+				 const struct pa_discrepancy *d, uint64_t task)
+{
+	size_t nr;
+	const struct pa_waiter *w =
+		pa_waiters_find(&census->excess->waiting.waiters, d->pfn,
+				d->pfn + PA_BIT(d->order), &nr);
+
+	for (size_t i = 0; i < nr; i++)
+		if (w[i].kind == PA_WAIT_REFERENCES && w[i].task == task)
+			return true;
+	return false;
+}
+
+/*
  * What a hit makes of the finding. A word that is in use holds the page, as
  * far as anybody can tell; a list's links and bare physical addresses hold
  * nothing.
@@ -123,6 +141,7 @@ static struct pa_error *find_named(struct pa_check_context *c,
 	ret->severity = PA_BUG;
 	for (size_t i = first; !err && i < first + nr; i++) {
 		const struct pa_search_hit *hit = &excess->search.hits.items[i];
+		enum pa_severity severity;
 		struct pa_place place;
 		uint64_t task = 0;
 
@@ -135,9 +154,10 @@ static struct pa_error *find_named(struct pa_check_context *c,
 		}
 		if (err)
 			break;
-		ret->severity =
-			milder(ret->severity,
-			       hit_severity(excess, hit, &place, &task));
+		severity = hit_severity(excess, hit, &place, &task);
+		if (task && waits_for_references(c->census, d, task))
+			continue;
+		ret->severity = milder(ret->severity, severity);
 		if (!ret->task)
 			ret->task = task;
 		if (told++ >= MAX_TOLD)
@@ -216,14 +236,21 @@ static const struct pa_handled *find_hand(struct pa_check_context *c,
 					  const struct pa_discrepancy *d)
 {
 	const struct pa_kernel *kernel = c->kernel;
+	const struct pa_census *census = c->census;
+	const struct pa_handled *behind =
+		census->handled.items + census->handled.length;
 	uint64_t span = PA_BIT(kernel->zones.pageblock_order);
-	uint64_t start = d->pfn & ~(span - 1);
-	const struct pa_handled *hand =
-		pa_handled_find(c->census, d->pfn, d->pfn + PA_BIT(d->order));
+	uint64_t start = d->pfn & ~(span - 1), end = d->pfn + PA_BIT(d->order);
+	const struct pa_handled *hand = pa_handled_find(census, d->pfn, end);
 
+	while (hand && waits_for_references(census, d, hand->task)) {
+		hand++;
+		if (hand >= behind || hand->pfn >= end)
+			hand = NULL;
+	}
 	if (hand || !(d->flags & kernel->page_format.flag.locked))
 		return hand;
-	return pa_handled_find(c->census, start, start + span + 1);
+	return pa_handled_find(census, start, start + span + 1);
 }
 
 struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
@@ -258,7 +285,8 @@ static void add_waiters(struct pa_check_context *c, struct pa_finding *f,
 	const struct pa_waiter *w = pa_waiters_find(
 		waiters, d->pfn, d->pfn + PA_BIT(d->order), &nr);
 
-	if (!nr)
+	/* Of device memory more is told: checks/device_wait.c. */
+	if (!nr || d->kind == PA_FOLIO_DEVICE)
 		return;
 
 	uint32_t pid;
