@@ -17,6 +17,7 @@ SHIPPED: dict[str, tuple[str, str]] = {
     "v6.12-healthy": ("v6.12", "small"),
     "v7.2-hwpoison-leak": ("v7", "hwpoison-leak"),
     "v6.12-page-owner": ("v6.12-owner", "owner"),
+    "v7.2-soft-offline-leak": ("v7-leak", "soft-offline-leak"),
 }
 
 # What of the guest's own words goes with a dump; the rest can be had by making it again.
