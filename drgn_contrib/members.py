@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What an offset in a slab object is: the member of its type, by drgn's types."""
+"""What a word of memory is by drgn's types: a member, a variable, or part of one."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Optional
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Tuple
 
 if TYPE_CHECKING:
     import drgn
+
+    from drgn_contrib.symbols import Symbols
 
 #: Types of caches that are not named as their type is.
 _TYPES = {
@@ -30,14 +33,43 @@ _TYPES = {
 }
 
 
+#: What a pointer to one of these names is a page.
+_PAGES = ("page", "folio", "slab", "ptdesc", "zpdesc", "netmem_desc")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a word is."""
+
+    #: "struct file.f_mapping", "console_printk[2]", "cc.zone".
+    path: str
+    #: Its type by its name.
+    type: str
+    #: By its type it is a pointer to a page.
+    is_page: bool
+
+
 class Members:
-    """Names members as far as drgn has the types; None knows nothing."""
+    """Names words as far as drgn has the types; None knows nothing."""
 
-    def __init__(self, prog: Optional[drgn.Program]) -> None:
-        self._prog = prog
+    def __init__(self, symbols: Symbols) -> None:
+        self._symbols = symbols
+        self._prog = symbols.program()
 
-    def name(self, cache: str, offset: int) -> Optional[str]:
-        """ "struct file.f_mapping": what lies @offset bytes into an object of @cache."""
+    def of_place(self, place: Mapping[str, Any]) -> Optional[Named]:
+        """What lies at a place, as Kernel.search() has them."""
+        if place["kind"] == "slab" and place["cache"]:
+            return self.of_object(place["cache"], place["address"] - place["start"])
+        if place["kind"] == "per-cpu":
+            return self.of_variable(place["per_cpu"])
+        if place["kind"] == "kernel image":
+            return self.of_variable(place["address"])
+        if place["kind"] == "stack" and place["task"]:
+            return self.of_stack(place["task"], place["address"])
+        return None
+
+    def of_object(self, cache: str, offset: int) -> Optional[Named]:
+        """What lies @offset bytes into an object of @cache."""
         if self._prog is None:
             return None
         # "dentry(12:system.slice)" is what an old kernel's memory cgroup has of its own.
@@ -47,12 +79,76 @@ class Members:
             type_ = self._prog.type(f"struct {type_name}")
         except (LookupError, SyntaxError, ValueError):
             return None
-        path = _member(type_, offset)
-        return f"struct {type_name}.{path}" if path else None
+        return _named(f"struct {type_name}.", type_, offset)
+
+    def of_variable(self, address: int) -> Optional[Named]:
+        """The static variable at an address; of a per-cpu one, where it was linked."""
+        # Not drgn's symbols: where per-cpu variables are linked at 0, it has them elsewhere.
+        found = self._symbols.name(address)
+        if self._prog is None or found is None:
+            return None
+        name = found.partition("+")[0]
+        try:
+            variable = self._prog.variable(name)
+        except LookupError:
+            return None
+        if variable.address_ is None:
+            return None
+        return _named(name, variable.type_, address - variable.address_)
+
+    def of_stack(self, task: int, address: int) -> Optional[Named]:
+        """The local variable that a task's function keeps at an address of the stack."""
+        import drgn
+
+        if self._prog is None:
+            return None
+        try:
+            trace = self._prog.stack_trace(drgn.Object(self._prog, "struct task_struct *", task))
+        except (LookupError, ValueError, drgn.FaultError):
+            return None
+        for name, variable in _locals(trace):
+            found = _named(name, variable.type_, address - (variable.address_ or 0))
+            if found is not None:
+                return found
+        return None
 
 
-def _member(type_: drgn.Type, offset: int) -> Optional[str]:
-    """The path to what lies at @offset of a type, down to what has no members."""
+def _locals(trace: drgn.StackTrace) -> Iterator[Tuple[str, drgn.Object]]:
+    """All that lie in memory."""
+    for frame in trace:
+        for name in frame.locals():
+            try:
+                variable = frame[name]
+            except (LookupError, ValueError):
+                continue
+            if variable.address_ is not None:
+                yield name, variable
+
+
+def _named(prefix: str, type_: drgn.Type, offset: int) -> Optional[Named]:
+    from drgn import TypeKind, sizeof
+
+    try:
+        inside = 0 <= offset < sizeof(type_)
+    except TypeError:
+        inside = False
+    found = _member(type_, offset) if inside else None
+    if found is None:
+        return None
+    path, leaf = found
+    joint = "." if path and not path.startswith("[") and not prefix.endswith(".") else ""
+    while leaf.kind == TypeKind.TYPEDEF:
+        leaf = leaf.type
+    is_page = (
+        leaf.kind == TypeKind.POINTER
+        and leaf.type.kind == TypeKind.STRUCT
+        and leaf.type.tag in _PAGES
+    )
+    return Named(f"{prefix}{joint}{path}".rstrip("."), leaf.type_name(), is_page)
+
+
+def _member(type_: drgn.Type, offset: int) -> Optional[Tuple[str, drgn.Type]]:
+    """The path to what lies at @offset of a type, down to what has no members, and its type."""
     from drgn import TypeKind, sizeof
 
     while type_.kind == TypeKind.TYPEDEF:
@@ -62,10 +158,14 @@ def _member(type_: drgn.Type, offset: int) -> Optional[str]:
         if not element or offset >= sizeof(type_):
             return None
         rest = _member(type_.type, offset % element)
-        return f"[{offset // element}]" + (f".{rest}" if rest else "")
-    if type_.kind not in (TypeKind.STRUCT, TypeKind.UNION) or type_.members is None:
-        return None
-    for member in type_.members:
+        if rest is None:
+            return None
+        path, leaf = rest
+        joint = "." if path and not path.startswith("[") else ""
+        return f"[{offset // element}]{joint}{path}", leaf
+    if type_.kind not in (TypeKind.STRUCT, TypeKind.UNION):
+        return "", type_
+    for member in type_.members or ():
         if member.bit_field_size:
             continue
         start = member.offset
@@ -76,9 +176,11 @@ def _member(type_: drgn.Type, offset: int) -> Optional[str]:
         if not start <= offset < start + size:
             continue
         rest = _member(member.type, offset - start)
-        if member.name is None:
-            return rest
         if rest is None:
-            return str(member.name)
-        return f"{member.name}{rest}" if rest.startswith("[") else f"{member.name}.{rest}"
+            continue
+        path, leaf = rest
+        if member.name is None:
+            return path, leaf
+        joint = "." if path and not path.startswith("[") else ""
+        return f"{member.name}{joint}{path}", leaf
     return None

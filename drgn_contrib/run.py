@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple
 
-from drgn_contrib import _pageaudit, report, target
+from drgn_contrib import _pageaudit, report, target, typed
 from drgn_contrib.target import vmcoreinfo_value
 from drgn_contrib.version import VERSION
 
@@ -68,7 +68,10 @@ def run(
         census=tuple(report.CensusPart(**part) for part in result["census"]),
         checks=tuple(report.CheckResult(**check) for check in result["checks"]),
         findings=report.sort_findings(
-            [_finding(found, log, opened.prog) for found in result["findings"]]
+            [
+                _finding(found, log, opened.prog)
+                for found in typed.name_pointers(opened, result["findings"])
+            ]
         ),
         walkers=tuple(result["walkers"]),
     )

@@ -44,7 +44,7 @@ def who(
         known=[slot["slot"] for slot in slots if slot["slot"]],
     )
     symbols = Symbols(opened)
-    members = Members(symbols.program())
+    members = Members(symbols)
     return [
         {
             "schema": SCHEMA,
@@ -102,6 +102,7 @@ def _words(
             continue
         place = hit["place"]
         stack = place["kind"] == "stack"
+        named = members.of_place(place)
         found.append(
             {
                 "pfn": hit["pfn"],
@@ -113,17 +114,21 @@ def _words(
                 "where": place["text"],
                 "task": {"pid": place["pid"], "comm": place["comm"]} if place["task"] else None,
                 "function": symbols.name(place["frame"]) if stack and place["frame"] else None,
-                "member": members.name(place["cache"], place["address"] - place["start"])
-                if place["cache"]
-                else None,
+                "member": named.path if named else None,
+                "type": named.type if named else None,
+                "typed": named is not None and named.is_page,
             }
         )
     return sorted(found, key=_rank)
 
 
-def _rank(word: Mapping[str, Any]) -> "tuple[bool, int]":
+def _rank(word: Mapping[str, Any]) -> "tuple[bool, bool, int]":
     place = word["place"]
-    return not word["holds"], _RANK.index(place) if place in _RANK else len(_RANK)
+    return (
+        not word["holds"],
+        not word["typed"],
+        _RANK.index(place) if place in _RANK else len(_RANK),
+    )
 
 
 def _unread(page: Mapping[str, Any], search: Mapping[str, Any]) -> "dict[str, str]":

@@ -52,14 +52,14 @@ static PyObject *place_dict(const struct pa_places *places,
 			    const struct pa_place *place)
 {
 	return Py_BuildValue(
-		"{s:s,s:K,s:O,s:K,s:K,s:z,s:K,s:I,s:s,s:K,s:K,s:I,s:N}", "kind",
-		pa_place_names[place->kind], "address", ULL(place->address),
-		"dead", place->dead ? Py_True : Py_False, "start",
-		ULL(place->start), "end", ULL(place->end), "cache",
+		"{s:s,s:K,s:O,s:K,s:K,s:z,s:K,s:I,s:s,s:K,s:K,s:I,s:K,s:N}",
+		"kind", pa_place_names[place->kind], "address",
+		ULL(place->address), "dead", place->dead ? Py_True : Py_False,
+		"start", ULL(place->start), "end", ULL(place->end), "cache",
 		place->cache ? place->cache->name : NULL, "task",
 		ULL(place->task), "pid", place->pid, "comm", place->comm,
 		"frame", ULL(place->frame), "caller", ULL(place->caller), "cpu",
-		place->cpu, "text",
+		place->cpu, "per_cpu", ULL(place->per_cpu), "text",
 		text_or_none(pa_place_describe(places, place)));
 }
 

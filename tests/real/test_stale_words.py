@@ -12,6 +12,8 @@ from drgn.helpers.linux import pid, slab
 from places import altmap, batches, free_object, hole, offline, removed, symbols_in_dump
 from planting import PAGE_SIZE, Expected, Site
 
+from drgn_contrib import run, target
+
 
 @pytest.fixture
 def targets(site: Site) -> "list[int]":
@@ -126,3 +128,21 @@ def test_device_memory_is_fine(site: Site) -> None:
     site.write(int(site.prog["console_printk"].address_of_()), pointer(site, pfn))
     site.expect_nothing()
     assert told(site) == {}
+
+
+def test_typed_pointers(site: Site) -> None:
+    """A static variable that is a pointer to a page is one; a number that looks like it is not."""
+    prog, pfn, other = site.prog, offline(site), hole(site)
+    name = "huge_zero_folio" if "huge_zero_folio" in prog else "huge_zero_page"
+    variable = int(prog[name].address_of_())
+    site.write(variable, pointer(site, pfn))
+    site.write(int(prog["console_printk"].address_of_()), pointer(site, other))
+    opened = target.open_target([str(site.core.path)], [str(site.dump.vmlinux)])
+    found = {f.pfn: f for f in run.run(opened).findings if f.check == "stale-page-reference"}
+    assert found[pfn].severity == "suspect"
+    kind = "folio" if name == "huge_zero_folio" else "page"
+    typed = str(found[pfn].evidence["typed_pointer"])
+    assert typed.startswith(f"{name} (struct {kind} *): ")
+    assert hex(variable) in typed
+    assert found[other].severity == "info"
+    assert "typed_pointer" not in found[other].evidence

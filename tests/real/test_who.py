@@ -6,8 +6,11 @@ from __future__ import annotations
 import random
 from typing import Any, Dict, Iterator
 
+import drgn
 import pytest
+from drgn.helpers.linux import percpu
 from drgn.helpers.linux.pid import find_task
+from places import symbols_in_dump
 from planting import OpenSite, Site
 
 from drgn_contrib import target
@@ -63,3 +66,33 @@ def test_what_holds_comes_first(light: Site) -> None:
     assert ("physical address", "struct task_struct.journal_info") in {
         (w["encoding"], w["member"]) for w in words
     }
+
+
+def test_variables(light: Site) -> None:
+    """Static and local ones by their names, what is a pointer to a page by its type first."""
+    pfn = random.Random(10).choice(light.lru_pages())
+    prog, task = light.prog, find_task(light.prog, 1)
+    word = int(light.page(pfn))
+    known = prog["huge_zero_folio" if "huge_zero_folio" in prog else "huge_zero_page"]
+    counter = percpu.per_cpu(prog["process_counts"], 1)
+    name, local = next(
+        (name, frame[name])
+        for frame in prog.stack_trace(task)
+        for name in frame.locals()
+        if frame[name].address_ is not None and drgn.sizeof(frame[name]) >= 8
+    )
+    for address in (known, prog["console_printk"], counter):
+        light.write(int(address.address_of_()), word.to_bytes(8, "little"))
+    start = (int(local.address_of_()) + 7) // 8 * 8
+    light.write(start, word.to_bytes(8, "little"))
+    words = [w for w in ask(light, pfn)["words"] if w["encoding"] == "struct page"]
+    kind = known.type_.type_name()
+    assert (words[0]["typed"], words[0]["type"]) == (True, kind)
+    found = {w["member"]: w for w in words}
+    static = "huge_zero_folio" if kind == "struct folio *" else "huge_zero_page"
+    assert {static, "console_printk[0]"} <= set(found)
+    if symbols_in_dump(light):
+        assert not found["process_counts"]["typed"]
+        assert found["process_counts"]["type"] == "unsigned long"
+    (on_stack,) = [w for w in words if w["address"] == hex(start)]
+    assert on_stack["member"].split(".")[0].split("[")[0] == name
