@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from drgn_contrib.run import Progress
     from drgn_contrib.target import OpenedTarget
 
+#: Far behind everybody who has something to do, and not starved.
+LIVE_NICE = 10
+
 _EPILOG = """\
 exit status of an audit: 0 nothing above "info" and every check ran or does not
 apply; 1 at least one bug or suspect; 2 the target can't be analysed; 3 nothing
@@ -28,7 +31,8 @@ other commands:
   pageaudit who TARGET PFN|0xADDR|phys:0xADDR...    who holds a page
   pageaudit map TARGET                              how memory is laid out
   pageaudit checks [ID]                             what is checked
-A file with the name of a command is given as ./NAME.
+--live instead of TARGET is the running kernel. A file with the name of a
+command is given as ./NAME.
 """
 
 
@@ -56,22 +60,49 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "-j", "--threads", metavar="N", type=int, default=0, help="threads to use (default: all)"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="leave nothing out")
+    parser.add_argument(
+        "--live", action="store_true", help="the running kernel (/proc/kcore) instead of TARGET"
+    )
+    parser.add_argument(
+        "--nice",
+        metavar="N",
+        type=int,
+        default=LIVE_NICE,
+        help="with --live: how nice to be to other processes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-cpu",
+        metavar="PERCENT",
+        type=int,
+        default=0,
+        help="use at most so much of one processor while auditing (default: no bound)",
+    )
+    parser.add_argument(
+        "--max-memory",
+        metavar="MIB",
+        type=int,
+        default=0,
+        help="give up rather than use more memory (default: no bound)",
+    )
 
 
 def _audit_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="pageaudit",
-        description="Audit the Linux kernel's map of physical memory in a vmcore.",
+        description="Audit the Linux kernel's map of physical memory, in a vmcore or running.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(
-        "target", metavar="TARGET", nargs="+", help="the vmcore, or all files of a split one"
+        "target", metavar="TARGET", nargs="*", help="the vmcore, or all files of a split one"
     )
     _add_common(parser)
     parser.add_argument(
         "--checks", metavar="ID,...", help="run only these checks (see pageaudit checks)"
+    )
+    parser.add_argument(
+        "--summary", action="store_true", help="print one line, as for a ticket, instead of all"
     )
     parser.add_argument(
         "--no-progress", action="store_true", help="no progress bar, even on a terminal"
@@ -86,7 +117,7 @@ def _map_parser() -> argparse.ArgumentParser:
         description="Show sections, zones, memory blocks and device memory.",
         allow_abbrev=False,
     )
-    parser.add_argument("target", metavar="TARGET", nargs="+", help="the vmcore")
+    parser.add_argument("target", metavar="TARGET", nargs="*", help="the vmcore")
     _add_common(parser)
     return parser
 
@@ -96,7 +127,7 @@ def _page_parser(command: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        nargs="+",
+        nargs="*",
         help="the vmcore, then pages: a pfn (decimal or 0x), the address of a struct page or "
         "of the direct map (0xffff...), or a physical address (phys:0x...)",
     )
@@ -113,18 +144,19 @@ def _checks_parser() -> argparse.ArgumentParser:
 
 
 def _split_pages(
-    command: str, arguments: Sequence[str]
+    command: str, arguments: Sequence[str], live: bool = False
 ) -> "tuple[list[str], list[tuple[str, int]]]":
     """Files of the target, then pages; the first is a file whatever its name."""
-    pages = list(arguments[1:])
-    files = [arguments[0]]
-    while pages and not is_page(pages[0]):
+    pages = list(arguments if live else arguments[1:])
+    files = [] if live else list(arguments[:1])
+    while not live and pages and not is_page(pages[0]):
         files.append(pages.pop(0))
     for page in pages:
         if not is_page(page):
             raise UsageError(f"{page!r} is neither a pfn nor an address")
     if not pages:
-        raise UsageError(f"{command} needs a TARGET and at least one pfn or address")
+        target = "" if live else "a TARGET and "
+        raise UsageError(f"{command} needs {target}at least one pfn or address")
     return files, [page_number(page) for page in pages]
 
 
@@ -145,10 +177,19 @@ def _known_checks(text: Optional[str]) -> "Optional[list[str]]":
 
 
 def _open(options: argparse.Namespace, files: Sequence[str]) -> OpenedTarget:
-    from drgn_contrib.target import open_target
+    from drgn_contrib.bounds import be_nice, bound_memory
+    from drgn_contrib.target import KCORE, open_target
 
-    if options.threads < 0:
-        raise UsageError("--threads must not be negative")
+    for name in ("threads", "max_cpu", "max_memory"):
+        if getattr(options, name) < 0:
+            raise UsageError(f"--{name.replace('_', '-')} must not be negative")
+    if options.live == bool(files):
+        raise UsageError("give either a TARGET or --live")
+    if options.live:
+        files = [KCORE]
+        be_nice(options.nice)
+    if options.max_memory:
+        bound_memory(options.max_memory << 20)
     return open_target(files, options.symbols, threads=options.threads)
 
 
@@ -223,13 +264,17 @@ def _main_audit(argv: Sequence[str]) -> int:
 
     from drgn_contrib import _pageaudit
     from drgn_contrib.run import run
-    from drgn_contrib.text import report_text
+    from drgn_contrib.text import report_text, summary_line
 
     opened = _open(options, options.target)
     with _progress(not options.no_progress) as progress:
-        report = run(opened, checks, progress)
-    known = [check["id"] for check in _pageaudit.checks()]
-    output.write(report_text(report, verbose=options.verbose, known=known), report.to_json())
+        report = run(opened, checks, progress, max_cpu=options.max_cpu)
+    if options.summary:
+        text = summary_line(report)
+    else:
+        known = [check["id"] for check in _pageaudit.checks()]
+        text = report_text(report, verbose=options.verbose, known=known)
+    output.write(text, report.to_json())
     return report.exit_status
 
 
@@ -249,7 +294,7 @@ def _main_map(argv: Sequence[str]) -> int:
 
 def _main_page(argv: Sequence[str]) -> int:
     options = _page_parser("page", "Show everything that is known of a page.").parse_args(argv)
-    files, numbers = _split_pages("page", options.target)
+    files, numbers = _split_pages("page", options.target, options.live)
     output = _Output(options.json)
 
     from drgn_contrib.dossier import dossiers
@@ -265,7 +310,7 @@ def _main_who(argv: Sequence[str]) -> int:
     options = _page_parser(
         "who", "Show who holds a page: known holders, then all that names it."
     ).parse_args(argv)
-    files, numbers = _split_pages("who", options.target)
+    files, numbers = _split_pages("who", options.target, options.live)
     output = _Output(options.json)
 
     from drgn_contrib.who import who
@@ -333,7 +378,7 @@ def _run(argv: Sequence[str]) -> int:
     except (TargetError, OSError) as error:
         status, message = ExitStatus.TARGET, str(error)
     except MemoryError:
-        status, message = ExitStatus.TARGET, "out of memory"
+        status, message = ExitStatus.TARGET, "out of memory, or of what --max-memory allows"
     print(f"pageaudit: {clean(message)}", file=sys.stderr)
     return status
 

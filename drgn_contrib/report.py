@@ -113,6 +113,24 @@ class Target:
 
 
 @dataclass(frozen=True)
+class LiveRun:
+    """How a running kernel was read, and what that cost."""
+
+    #: What looks wrong is read again, all of it.
+    reads: int
+    #: On the clock, and of processors.
+    seconds: float
+    cpu_seconds: float
+    #: The process's largest resident size.
+    memory_bytes: int
+    nice: int
+    #: What looked wrong in one read and not in another.
+    dropped: int
+    #: What looked wrong in every read, and never the same: not findings.
+    unsettled: int
+
+
+@dataclass(frozen=True)
 class LogRecord:
     """A record of the kernel's log that speaks of pages."""
 
@@ -231,6 +249,8 @@ class Report:
     findings: Tuple[Finding, ...]
     #: Tasks that go through memory by pfn: each has "task", "pid", "walk", and where it is.
     walkers: Tuple[Mapping[str, Any], ...] = ()
+    #: None for dumps.
+    live: Optional[LiveRun] = None
 
     def count(self, severity: str) -> int:
         """How many findings have this severity."""
@@ -258,6 +278,7 @@ class Report:
             "checks": [asdict(check) for check in self.checks],
             "findings": [finding.to_json() for finding in self.findings],
             "walkers": [dict(walker) for walker in self.walkers],
+            "live": asdict(self.live) if self.live else None,
         }
 
     def dumps(self) -> str:

@@ -7,6 +7,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple
 
 from drgn_contrib import _pageaudit, report, target, typed
+from drgn_contrib.live import audit_live
 from drgn_contrib.target import vmcoreinfo_value
 from drgn_contrib.version import VERSION
 
@@ -24,8 +25,12 @@ def audit(
     progress: Optional[Progress] = None,
     *,
     paths: Sequence[str] = (),
+    max_cpu: int = 0,
 ) -> report.Report:
     """Audit the kernel of a drgn Program.
+
+    A running kernel is read several times where something looks wrong, and what did not
+    hold still is left out: ``report.live`` says how often.
 
     :param checks: Ids of the checks to run; all by default.
     :param threads: Threads to use; 0 for one a processor.
@@ -33,6 +38,8 @@ def audit(
         of how much is done.
     :param paths: The dump's files, needed only where it is in several parts, or
         drgn is so old that it does not tell.
+    :param max_cpu: How many hundredths of one processor to use at most; 0 for
+        no bound.
     :raises TargetError: The target can't be analysed.
     :raises ValueError: There is no such check.
 
@@ -41,17 +48,22 @@ def audit(
     ...     print(finding.summary, finding.page)
     """
     opened = target.open_program(prog, paths, threads=threads)
-    return run(opened, checks, progress)
+    return run(opened, checks, progress, max_cpu=max_cpu)
 
 
 def run(
     opened: target.OpenedTarget,
     checks: Optional[Sequence[str]] = None,
     progress: Optional[Progress] = None,
+    *,
+    max_cpu: int = 0,
 ) -> report.Report:
     """Audit an opened target."""
-    kernel = opened.kernel
-    result = kernel.audit(checks, progress)
+    kernel, live = opened.kernel, None
+    if opened.source.info["live"]:
+        kernel, result, live = audit_live(opened, checks, progress, max_cpu=max_cpu)
+    else:
+        result = kernel.audit(checks, progress, max_cpu=max_cpu)
     log = read_log(kernel)
     records = kernel.log_records()
     return report.Report(
@@ -74,6 +86,7 @@ def run(
             ]
         ),
         walkers=tuple(result["walkers"]),
+        live=live,
     )
 
 

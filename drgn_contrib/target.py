@@ -18,6 +18,9 @@ from drgn_contrib._pageaudit import Kernel, Layout, Source, TargetError
 if TYPE_CHECKING:
     import drgn
 
+#: The running kernel's memory.
+KCORE = "/proc/kcore"
+
 #: ELF e_machine of the architectures that drgn and we both know.
 _EM_X86_64 = 62
 
@@ -44,6 +47,8 @@ class OpenedTarget:
     #: Its files, and those of debug info that were given.
     files: Tuple[str, ...] = ()
     symbols: Tuple[str, ...] = ()
+    #: As it was asked for: 0 for one a processor.
+    threads: int = 0
 
 
 def vmcoreinfo_value(vmcoreinfo: Optional[bytes], key: str) -> Optional[str]:
@@ -64,21 +69,19 @@ def cache_dir() -> Path:
 def open_target(
     paths: Sequence[str], symbols: Sequence[str] = (), *, threads: int = 0
 ) -> OpenedTarget:
-    """Open a vmcore.
+    """Open a vmcore, or the running kernel.
 
-    :param paths: The dump's file, or all files of a split one.
+    :param paths: The dump's file, or all files of a split one; KCORE.
     :param symbols: The kernel's vmlinux with debug info, then debug files of
         modules. Without any, the dump's own BTF, or what drgn finds.
     :param threads: 0 for one a processor.
     :raises TargetError: It can't be analysed; the message says why.
     """
     source = Source.open(list(paths))
-    if source.info["live"]:
-        raise TargetError(f"{paths[0]} is the running kernel, not a dump")
     layout = _find_layout(source, list(symbols), _ProgramFinder(paths))
     kernel = Kernel(source, layout, threads=threads)
     return OpenedTarget(
-        ", ".join(paths), source, layout, kernel, None, tuple(paths), tuple(symbols)
+        ", ".join(paths), source, layout, kernel, None, tuple(paths), tuple(symbols), threads
     )
 
 
@@ -98,7 +101,7 @@ def open_program(
     layout = _find_layout(source, [], _LoadedFinder(prog))
     kernel = Kernel(source, layout, threads=threads)
     path = _core_path(prog, paths)
-    return OpenedTarget(path or "drgn Program", source, layout, kernel, prog)
+    return OpenedTarget(path or "drgn Program", source, layout, kernel, prog, threads=threads)
 
 
 def _core_path(prog: drgn.Program, paths: Sequence[str]) -> Optional[str]:
@@ -127,6 +130,10 @@ def _program_source(prog: drgn.Program, paths: Sequence[str]) -> Source:
             if paths:
                 raise TargetError(f"{path} is not the dump of this Program")
 
+    elif _same_note(_kcore_note(), vmcoreinfo):
+        # Few large reads of our own, on all threads, are far cheaper.
+        return Source.open([KCORE])
+
     def read(phys: int, length: int) -> Optional[bytes]:
         try:
             return bytes(prog.read(phys, length, physical=True))
@@ -137,6 +144,15 @@ def _program_source(prog: drgn.Program, paths: Sequence[str]) -> Source:
     if prog.platform and prog.platform.arch == drgn.Architecture.X86_64:
         machine = _EM_X86_64
     return Source.from_callback(read, vmcoreinfo, live, machine)
+
+
+def _kcore_note() -> Optional[bytes]:
+    """VMCOREINFO of the kernel that we run on, if we may read it."""
+    try:
+        note: Optional[bytes] = Source.open([KCORE]).info["vmcoreinfo"]
+    except (OSError, TargetError):
+        return None
+    return note
 
 
 def _program_vmcoreinfo(prog: drgn.Program) -> Optional[bytes]:

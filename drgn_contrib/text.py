@@ -12,7 +12,15 @@ import re
 import textwrap
 from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence
 
-from drgn_contrib.report import SEVERITIES, Crash, Finding, Report, Target, hex_address
+from drgn_contrib.report import (
+    SEVERITIES,
+    Crash,
+    Finding,
+    LiveRun,
+    Report,
+    Target,
+    hex_address,
+)
 
 WIDTH = 78
 
@@ -132,11 +140,27 @@ def report_text(report: Report, *, verbose: bool = False, known: Sequence[str] =
     return "\n".join(_report_lines(report, verbose, known)) + "\n"
 
 
+def summary_line(report: Report) -> str:
+    """One line for a ticket: the worst that was found, how much there is, and of what."""
+    counts = ", ".join(plural(report.count(s), s) for s in SEVERITIES if s != "info")
+    line = f"pageaudit: {report.target.release}: {counts}"
+    worst = next((f for f in report.findings if f.severity != "info"), None)
+    if worst is not None:
+        where = "" if worst.pfn is None else f" at pfn {worst.pfn:#x}"
+        line += f"; {worst.check}{where}: {worst.summary}"
+    partial = sum(c.status in ("partial", "skipped", "failed") for c in report.checks)
+    if partial:
+        line += f"; {plural(partial, 'check')} not complete"
+    return clean(f"{line} ({report.target.path})".replace("\n", " ")) + "\n"
+
+
 def _report_lines(report: Report, verbose: bool, known: Sequence[str]) -> Iterator[str]:
     yield f"pageaudit {clean(report.tool.version)}: audit of the kernel's map of physical memory"
     yield ""
     yield from target_lines(report.target)
     yield from _memory_lines(report)
+    if report.live:
+        yield from _live_lines(report.live)
     if report.target.crash:
         yield from _crash_lines(report.target.crash)
     yield from _walker_lines(report)
@@ -202,6 +226,21 @@ def _memory_lines(report: Report) -> Iterator[str]:
             "own (slab, page tables): the makedumpfile that filtered it did not know this kernel, "
             "and checks may be partial for it",
             "warning  ",
+        )
+
+
+def _live_lines(live: LiveRun) -> Iterator[str]:
+    """One line of what it cost, and what came of reading again."""
+    yield from wrap(
+        f"{plural(live.reads, 'read')} in {live.seconds:.1f} s: {live.cpu_seconds:.1f} s of "
+        f"processor time at nice {live.nice}, {size(live.memory_bytes)} of memory",
+        "cost     ",
+    )
+    if live.dropped or live.unsettled:
+        yield from wrap(
+            f"{live.dropped:,} that looked wrong were right in a later read, "
+            f"{live.unsettled:,} did not hold still",
+            "moving   ",
         )
 
 

@@ -213,7 +213,7 @@ class FakeKernel:
     def memory(self) -> "dict[str, Any]":
         return MEMORY
 
-    def audit(self, checks: object, progress: object) -> "dict[str, Any]":
+    def audit(self, checks: object, progress: object, *, max_cpu: int = 0) -> "dict[str, Any]":
         return AUDIT
 
 

@@ -14,6 +14,9 @@ void pa_job_init(struct pa_job *job, unsigned int threads)
 	atomic_init(&job->done, 0);
 	atomic_init(&job->total, 0);
 	job->threads = threads ? threads : 1;
+	job->max_cpu = 0;
+	job->begun = pa_job_clock();
+	job->cpu_begun = pa_job_cpu_clock();
 }
 
 void pa_job_phase(struct pa_job *job, const char *phase, uint64_t total)
@@ -23,19 +26,56 @@ void pa_job_phase(struct pa_job *job, const char *phase, uint64_t total)
 	atomic_store(&job->phase, phase);
 }
 
-double pa_job_clock(void)
+static double clock_seconds(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double pa_job_clock(void)
+{
+	return clock_seconds(CLOCK_MONOTONIC);
+}
+
+double pa_job_cpu_clock(void)
+{
+	return clock_seconds(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static bool is_cancelled(const struct pa_job *job)
+{
+	return atomic_load_explicit(&job->cancelled, memory_order_relaxed);
+}
+
+/* Until what was used is no more than what may be. */
+static void rest(const struct pa_job *job)
+{
+	/* Shorter rests cost more than they spare; longer ones delay Ctrl-C. */
+	const double shortest = 0.002, longest = 0.1;
+
+	while (!is_cancelled(job)) {
+		double used = pa_job_cpu_clock() - job->cpu_begun;
+		double owed = used * 100 / job->max_cpu -
+			      (pa_job_clock() - job->begun);
+
+		if (owed < shortest)
+			return;
+		if (owed > longest)
+			owed = longest;
+
+		struct timespec t = { .tv_nsec = (long)(owed * 1e9) };
+
+		nanosleep(&t, NULL);
+	}
 }
 
 struct pa_error *pa_job_check(const struct pa_job *job)
 {
-	return atomic_load_explicit(&job->cancelled, memory_order_relaxed) ?
-		       &pa_error_cancelled :
-		       NULL;
+	if (job->max_cpu)
+		rest(job);
+	return is_cancelled(job) ? &pa_error_cancelled : NULL;
 }
 
 /* What the threads of one pa_job_run() share. */

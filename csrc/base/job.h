@@ -26,13 +26,24 @@ struct pa_job {
 	atomic_uint_fast64_t total;
 	/* Threads to use; fixed before the job starts, at least 1. */
 	unsigned int threads;
+	/*
+	 * The process may use so many hundredths of one processor; 0 for no
+	 * bound. Fixed before the job starts, and measured from then on.
+	 */
+	unsigned int max_cpu;
+	double begun, cpu_begun;
 };
 
 void pa_job_init(struct pa_job *job, unsigned int threads);
 void pa_job_phase(struct pa_job *job, const char *phase, uint64_t total);
 /* Seconds on a clock that only runs forward, for telling how long a part took. */
 double pa_job_clock(void);
-/* pa_error_cancelled when the watcher asked us to stop. */
+/* CPU seconds that this process has used, all its threads together. */
+double pa_job_cpu_clock(void);
+/*
+ * pa_error_cancelled when the watcher asked us to stop. Sleeps first as long as
+ * the job is above its max_cpu.
+ */
 struct pa_error *pa_job_check(const struct pa_job *job);
 
 /*

@@ -321,13 +321,14 @@ static struct pa_error *audit_call_run(void *arg)
 
 static PyObject *kernel_audit(PyObject *self, PyObject *args, PyObject *kwds)
 {
-	static char *keywords[] = { "checks", "progress", NULL };
+	static char *keywords[] = { "checks", "progress", "max_cpu", NULL };
 	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
 	PyObject *names = Py_None, *progress = Py_None, *ret = NULL;
 	bool selected[PA_NR_CHECKS] = { false };
+	unsigned int max_cpu = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO:audit", keywords,
-					 &names, &progress))
+	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO$I:audit", keywords,
+					 &names, &progress, &max_cpu))
 		return NULL;
 	if (names != Py_None && !select_checks(names, selected))
 		return NULL;
@@ -340,6 +341,7 @@ static PyObject *kernel_audit(PyObject *self, PyObject *args, PyObject *kwds)
 	};
 
 	pa_job_init(&job, object->threads);
+	job.max_cpu = max_cpu;
 	if (!pa_watch_run(pa_object_state(self), audit_call_run, &call, &job,
 			  progress))
 		ret = audit_dict(object->kernel, call.audit);

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Audits of a running kernel, whose memory changes under the reader.
+
+One read of it is no snapshot: a list is walked after the pages on it were read, a counter
+after what it counts, and each may have changed in between. So what looks wrong is read again,
+pages, folios and holders all anew, until it has been the same so many times in a row that
+chance is no explanation, while its struct pages, looked at in between, held still too. What
+is gone in a single read was a change that was under way.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from drgn_contrib._pageaudit import Kernel, TargetError
+from drgn_contrib.report import LiveRun
+
+if TYPE_CHECKING:
+    from drgn_contrib.target import OpenedTarget
+
+#: What is the same in so many reads in a row is there.
+SETTLED = 4
+#: What does not hold still for so many is dropped.
+MAX_READS = 8
+#: Between two reads its pages are looked at so often, so many seconds apart.
+LOOKS = 6
+PAUSE = 0.06
+#: Of a finding's many pages so many are looked at, spread over all.
+_PAGES = 32
+#: Words of a struct page that list its neighbours, which come and go: page->lru.
+_LRU_WORDS = (1, 2)
+
+#: What a list may do to a check by changing under it: in another read it may be whole.
+_BY_CHANCE = ("partial", "failed")
+
+_Found = Dict[str, Any]
+_Key = Tuple[str, Optional[int], Optional[int], str]
+
+
+@dataclass
+class _Suspect:
+    """A finding that is read again, and how long it has been the same."""
+
+    found: _Found
+    since: float
+    reads: int = 1
+
+    def restart(self, found: _Found, now: float) -> None:
+        """It has changed, and so says nothing yet."""
+        self.found, self.since, self.reads = found, now, 1
+
+
+def audit_live(
+    opened: OpenedTarget,
+    checks: Optional[Sequence[str]] = None,
+    progress: Optional[Callable[[str, int, int], object]] = None,
+    *,
+    max_cpu: int = 0,
+) -> "Tuple[Kernel, Dict[str, Any], LiveRun]":
+    """What Kernel.audit() says of a running kernel, without what did not last.
+
+    Returns the kernel as last read, too, and what the audit cost.
+    """
+    begun, cpu_begun = time.monotonic(), _cpu_seconds()
+    kernel = opened.kernel
+    result = kernel.audit(checks, progress, max_cpu=max_cpu)
+    now = time.monotonic()
+    suspects = {_key(f): _Suspect(f, now) for f in _judged(result)}
+    reads, dropped = 1, 0
+    best = {check["id"]: check for check in result["checks"]}
+    while (reads < MAX_READS and any(s.reads < SETTLED for s in suspects.values())) or (
+        reads < SETTLED and any(c["status"] in _BY_CHANCE for c in best.values())
+    ):
+        moved = _watch(kernel, suspects)
+        kernel = Kernel(opened.source, opened.layout, threads=opened.threads)
+        result = kernel.audit(checks, progress, max_cpu=max_cpu)
+        reads += 1
+        now = time.monotonic()
+        found = {_key(f): f for f in _judged(result)}
+        whole = {c["id"] for c in result["checks"] if c["status"] not in _BY_CHANCE}
+        for key, suspect in list(suspects.items()):
+            again = found.get(key)
+            if again == suspect.found and key not in moved:
+                suspect.reads += 1
+            elif key[0] not in whole:
+                # This read says nothing of it.
+                continue
+            elif again is None:
+                del suspects[key]
+                dropped += 1
+            else:
+                suspect.restart(again, now)
+        for key, new in found.items():
+            # What no read could see before; else it is a change that is under way now.
+            if best[key[0]]["status"] in _BY_CHANCE and key not in suspects:
+                suspects[key] = _Suspect(new, now)
+        best.update((c["id"], c) for c in result["checks"] if c["id"] in whole)
+    result["checks"] = list(best.values())
+    settled = {key: s for key, s in suspects.items() if s.reads >= SETTLED}
+    result["findings"] = [f for f in result["findings"] if f["severity"] == "info"] + [
+        _with_reads(suspect, now) for suspect in settled.values()
+    ]
+    unsettled = [s.found for key, s in suspects.items() if key not in settled]
+    _tell_unsettled(result, unsettled, reads)
+    live = LiveRun(
+        reads=reads,
+        seconds=round(time.monotonic() - begun, 3),
+        cpu_seconds=round(_cpu_seconds() - cpu_begun, 3),
+        memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        nice=os.getpriority(os.PRIO_PROCESS, 0),
+        dropped=dropped,
+        unsettled=len(unsettled),
+    )
+    return kernel, result, live
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _judged(result: Mapping[str, Any]) -> "List[_Found]":
+    return [f for f in result["findings"] if f["severity"] != "info"]
+
+
+def _key(found: _Found) -> _Key:
+    """What makes two findings the same one, whatever its numbers are."""
+    if found["pfn"] is None:
+        # "node 0 zone Normal: free pages is 12, a recount gives 13"
+        what = found["summary"].partition(" is ")[0]
+    else:
+        what = re.sub(r"\d+", "#", found["summary"])
+    return found["check"], found["pfn"], found["pfn_end"], what
+
+
+def _pfns(found: _Found) -> Sequence[int]:
+    """Pages of a finding that are looked at: its ends always."""
+    if found["pfn"] is None:
+        return ()
+    pages = range(found["pfn"], found["pfn_end"])
+    if len(pages) <= _PAGES:
+        return pages
+    return [*pages[:: len(pages) // (_PAGES - 1)], pages[-1]]
+
+
+def _look(kernel: Kernel, pfn: int) -> object:
+    """What a struct page says of its page, and its folio's; None where it can't be read."""
+    try:
+        page = kernel.page(pfn)
+    except TargetError:
+        return None
+    folio = page.get("folio") or {}
+    raw = list(page.get("raw") or ())
+    if not page.get("tail"):
+        raw = [word for i, word in enumerate(raw) if i not in _LRU_WORDS]
+    head = tuple(folio.get(key) for key in ("head_pfn", "order", "flags", "refcount"))
+    return raw, head, folio.get("counters")
+
+
+def _watch(kernel: Kernel, suspects: "Mapping[_Key, _Suspect]") -> "set[_Key]":
+    """Looks at the suspects' pages for a while; which of them were seen to change."""
+    first = {pfn: _look(kernel, pfn) for s in suspects.values() for pfn in _pfns(s.found)}
+    changed: "set[int]" = set()
+    for _ in range(LOOKS):
+        time.sleep(PAUSE)
+        changed.update(pfn for pfn, seen in first.items() if _look(kernel, pfn) != seen)
+    return {key for key, s in suspects.items() if not changed.isdisjoint(_pfns(s.found))}
+
+
+def _with_reads(suspect: _Suspect, now: float) -> _Found:
+    evidence = {
+        **suspect.found["evidence"],
+        "reads": suspect.reads,
+        "reads_milliseconds": round((now - suspect.since) * 1000),
+    }
+    return {**suspect.found, "evidence": evidence}
+
+
+def _tell_unsettled(result: "Dict[str, Any]", unsettled: "Sequence[_Found]", reads: int) -> None:
+    """What never held still is neither a finding nor refuted: its check is partial."""
+    for check in result["checks"]:
+        mine = [f for f in unsettled if f["check"] == check["id"]]
+        if not mine:
+            continue
+        things = "counters or pages" if len(mine) > 1 else "counter or page"
+        why = f"{len(mine)} {things} did not hold still over {reads} reads of the running kernel"
+        if check["status"] == "ran":
+            check.update(status="partial", reason=why)
+        else:
+            check["reason"] = f"{check['reason']}; {why}"

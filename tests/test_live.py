@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A running kernel is read again until what looks wrong holds still, or is dropped."""
+
+from __future__ import annotations
+
+import resource
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, List, Optional, cast
+
+import pytest
+
+from drgn_contrib import bounds, live
+from drgn_contrib.target import OpenedTarget
+
+Finding = Dict[str, Any]
+
+
+def finding(
+    pfn: Optional[int], summary: str = "x", severity: str = "bug", **evidence: Any
+) -> Finding:
+    return {
+        "check": "refcount-leak" if pfn is not None else "counter-drift",
+        "severity": severity,
+        "pfn": pfn,
+        "pfn_end": None if pfn is None else pfn + 1,
+        "summary": summary,
+        "evidence": evidence,
+    }
+
+
+class Machine:
+    """A kernel whose findings and pages are functions of how often it was read."""
+
+    def __init__(
+        self, found: "Callable[[int], List[Finding]]", word: Callable[[int], int] = lambda look: 0
+    ) -> None:
+        self.reads = self.looks = 0
+        # Reads that see only part of what refcount-leak needs.
+        self.torn: "tuple[int, ...]" = ()
+        self._found, self._word = found, word
+
+    def audit(self, checks: object, progress: object, *, max_cpu: int) -> "Dict[str, Any]":
+        self.reads += 1
+        names = ("refcount-leak", "counter-drift")
+        checked = [{"id": name, "status": "ran", "reason": None} for name in names]
+        if self.reads in self.torn:
+            checked[0].update(status="partial", reason="a list broke off")
+        return {"checks": checked, "findings": self._found(self.reads)}
+
+    def page(self, pfn: int) -> "Dict[str, Any]":
+        self.looks += 1
+        # The second and third word are page->lru.
+        return {"tail": False, "raw": [self._word(self.looks), self.looks, self.looks, 3]}
+
+
+def run(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> "tuple[Dict[str, Any], Any]":
+    monkeypatch.setattr(live, "Kernel", lambda *args, **kwargs: machine)
+    monkeypatch.setattr(live, "PAUSE", 0)
+    opened = SimpleNamespace(kernel=machine, source=None, layout=None, threads=1)
+    _, result, ran = live.audit_live(cast(OpenedTarget, opened))
+    return result, ran
+
+
+def test_nothing_wrong_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, ran = run(Machine(lambda read: [finding(1, severity="info")]), monkeypatch)
+    assert (ran.reads, ran.dropped, ran.unsettled) == (1, 0, 0)
+    assert [f["severity"] for f in result["findings"]] == ["info"]
+
+
+def test_what_stays_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is gone in one read is not; nor what came only later."""
+
+    def found(read: int) -> "List[Finding]":
+        transient = [finding(2)] if read != 2 else []
+        return [finding(1, refcount=2), *transient, *([finding(3)] if read > 1 else [])]
+
+    result, ran = run(Machine(found), monkeypatch)
+    assert (ran.reads, ran.dropped, ran.unsettled) == (live.SETTLED, 1, 0)
+    (only,) = result["findings"]
+    assert only["pfn"] == 1
+    assert only["evidence"]["refcount"] == 2
+    assert only["evidence"]["reads"] == live.SETTLED
+    assert only["evidence"]["reads_milliseconds"] >= 0
+
+
+def test_what_moved_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts from when it held still."""
+    machine = Machine(lambda read: [finding(1, refcount=min(read, 4))])
+    result, ran = run(machine, monkeypatch)
+    assert ran.reads == 3 + live.SETTLED
+    assert result["findings"][0]["evidence"]["reads"] == live.SETTLED
+
+
+def test_a_page_that_changes_between_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no finding, though every read said the same, and its check is partial."""
+    result, ran = run(Machine(lambda read: [finding(1)], lambda look: look % 3), monkeypatch)
+    assert (ran.reads, ran.unsettled, result["findings"]) == (live.MAX_READS, 1, [])
+    (leak, drift) = result["checks"]
+    assert (leak["status"], drift["status"]) == ("partial", "ran")
+    assert "did not hold still" in leak["reason"]
+
+
+def test_a_torn_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refutes nothing, and what it could not see a later one may."""
+    machine = Machine(lambda read: [finding(1)] if read not in (1, 3) else [])
+    machine.torn = (1, 3)
+    result, ran = run(machine, monkeypatch)
+    assert (ran.reads, ran.dropped, ran.unsettled) == (6, 0, 0)
+    assert [f["evidence"]["reads"] for f in result["findings"]] == [live.SETTLED]
+    assert result["checks"][0]["status"] == "ran"
+
+
+def test_a_list_that_is_always_torn(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(lambda read: [])
+    machine.torn = tuple(range(20))
+    result, ran = run(machine, monkeypatch)
+    assert (ran.reads, result["checks"][0]["status"]) == (live.SETTLED, "partial")
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_counters(monkeypatch: pytest.MonkeyPatch, moving: bool) -> None:
+    """One that is off by the same each time is off; one that moves is not judged."""
+
+    def found(read: int) -> "List[Finding]":
+        by = read if moving else 1
+        return [finding(None, f"node 0: NR_X is {10 + by}, a recount gives 10", difference=by)]
+
+    result, _ = run(Machine(found), monkeypatch)
+    assert len(result["findings"]) == (not moving)
+    assert result["checks"][1]["status"] == ("partial" if moving else "ran")
+
+
+def test_many_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long range its ends are looked at, and some between."""
+    long = {**finding(0), "pfn_end": 100000}
+    pfns = list(live._pfns(long))
+    assert (pfns[0], pfns[-1]) == (0, 99999)
+    assert len(pfns) <= 40
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By ours alone, and never above what an administrator set."""
+    told: "List[Any]" = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (-1, 1 << 20))
+    monkeypatch.setattr(resource, "setrlimit", lambda *args: told.append(args))
+    bounds.bound_memory(1 << 30)
+    assert told == [(resource.RLIMIT_DATA, (1 << 20, 1 << 20))]
