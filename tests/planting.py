@@ -406,3 +406,13 @@ def has_member(value: drgn.Object, name: str) -> bool:
 
 #: open_site(kernel, recipe="full"): kept for the session.
 OpenSite = Callable[..., Site]
+
+
+def node_counter(site: Site, name: str) -> Optional[drgn.Object]:
+    """A node's counter; None where the kernel has none of that name."""
+    try:
+        item = int(site.prog.constant(name))
+    except LookupError:
+        return None
+    (node,) = mmzone.for_each_online_pgdat(site.prog)
+    return node.vm_stat[item].counter

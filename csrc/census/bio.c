@@ -14,6 +14,7 @@
 
 #include "base/map.h"
 #include "census/holders.h"
+#include "census/in_hand.h"
 #include "census/slabs.h"
 #include "kernel/bio.h"
 #include "kernel/blk_mq.h"
@@ -30,6 +31,8 @@
 
 struct bios {
 	PA_ARRAY(struct pa_bio) list;
+	/* Of tasks that make bios or drop what they have. */
+	struct pa_in_hand in_hand;
 };
 
 /* Finding them. */
@@ -315,6 +318,7 @@ void pa_bio_destroy(void *state)
 	struct bios *bios = state;
 
 	pa_array_deinit(&bios->list);
+	pa_in_hand_deinit(&bios->in_hand);
 	free(bios);
 }
 
@@ -343,6 +347,9 @@ struct pa_error *pa_bio_prepare(struct pa_holder_walk *walk, void **state_ret,
 		err = find_in_requests(&finding);
 	if (!err)
 		err = ask_waiters(&finding);
+	if (!err)
+		err = pa_in_hand_init(walk->census, walk->memory,
+				      PA_IN_HAND_BIOS, &finding.bios->in_hand);
 	pa_map_deinit(&finding.met);
 	pa_map_deinit(&finding.walked);
 	pa_map_deinit(&finding.free);
@@ -362,6 +369,8 @@ struct pa_error *pa_bio_prepare(struct pa_holder_walk *walk, void **state_ret,
 struct item {
 	struct pa_holder_walk *walk;
 	const struct pa_bio *bio;
+	/* Somebody has it in hand: nobody knows which pages it has. */
+	bool unsure;
 };
 
 static bool visit_page(void *arg, uint64_t index, uint64_t slot, uint64_t page)
@@ -369,7 +378,8 @@ static bool visit_page(void *arg, uint64_t index, uint64_t slot, uint64_t page)
 	struct item *item = arg;
 	struct pa_reference ref = {
 		.holder = PA_HOLDER_BIO,
-		.kind = item->bio->pages == PA_BIO_PINS ? PA_REF_PIN :
+		.kind = item->unsure			? PA_REF_UNSURE :
+			item->bio->pages == PA_BIO_PINS ? PA_REF_PIN :
 							  PA_REF_GET,
 		.count = 1,
 		.slot = slot,
@@ -386,11 +396,23 @@ struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 	size_t end = pa_min((index + 1) * ITEM_BIOS, bios->list.length);
 
 	for (size_t i = index * ITEM_BIOS; i < end; i++) {
-		struct item item = { walk, &bios->list.items[i] };
-		struct pa_error *err = pa_holder_unread(
-			walk, pa_bio_visit_pages(walk->kernel, walk->memory,
-						 item.bio, visit_page, &item));
+		const struct pa_bio *bio = &bios->list.items[i];
+		uint64_t bio_end = bio->address + PA_SIZEOF(walk->layout, bio);
+		struct item item = {
+			.walk = walk,
+			.bio = bio,
+			.unsure = pa_in_hand_find(&bios->in_hand, bio->address,
+						  bio_end),
+		};
+		struct pa_error *err = pa_bio_visit_pages(
+			walk->kernel, walk->memory, bio, visit_page, &item);
 
+		/* Its vectors may be those of a bio that is no more. */
+		if (item.unsure && pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			err = NULL;
+		}
+		err = pa_holder_unread(walk, err);
 		if (!err)
 			err = walk->err;
 		if (err)

@@ -158,6 +158,11 @@ struct pa_zone_count {
 	uint64_t pcp_pages, pcp_count;
 	/* Memmap of online pages that was not in the target. */
 	uint64_t unread;
+	/*
+	 * Virtual address of the task_struct of who runs with the zone in
+	 * hand; 0: nobody, or who made the kernel panic.
+	 */
+	uint64_t task;
 };
 
 /* What kind of holder a list or slot is: the rows of census/holder.c. */

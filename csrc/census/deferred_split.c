@@ -91,8 +91,13 @@ static struct pa_error *look_at(struct finding *f, uint64_t head,
 
 static bool visit_stack(void *arg, const struct pa_stack *stack)
 {
+	static const enum pa_symbol_id scan[] = { PA_SYM_deferred_split_scan };
 	struct finding *f = arg;
 
+	/* SLUB has lists of slabs on its stack whose links lie like these. */
+	if (PA_HAS_SYM(f->walk->layout, deferred_split_scan) &&
+	    !pa_stack_is_in(f->walk->layout, stack, scan, 1))
+		return true;
 	f->task = stack->task;
 	for (size_t i = 0; stack->address && !f->err && i + 1 < stack->nr; i++)
 		f->err = look_at(f, stack->address + i * 8, &stack->words[i]);

@@ -3,9 +3,6 @@
 
 #include <stdlib.h>
 
-/* No function of these is longer. */
-#define FUNCTION_BYTES 4096
-
 static const enum pa_symbol_id functions[] = {
 	PA_SYM_release_pages,
 	PA_SYM_folios_put_refs,
@@ -24,28 +21,14 @@ struct search {
 	bool failed;
 };
 
-static bool is_inside(const struct pa_layout *layout, uint64_t word)
-{
-	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-		const struct pa_symbol *symbol = &layout->symbols[functions[i]];
-
-		if (symbol->known && word - symbol->address < FUNCTION_BYTES)
-			return true;
-	}
-	return false;
-}
-
 static bool visit(void *arg, const struct pa_stack *stack)
 {
 	struct search *search = arg;
 
-	for (size_t i = 0; i < stack->nr; i++) {
-		if (!is_inside(search->layout, stack->words[i]))
-			continue;
+	if (pa_stack_is_in(search->layout, stack, functions,
+			   sizeof(functions) / sizeof(functions[0])))
 		search->failed =
 			!pa_array_append(&search->dropping->tasks, stack->task);
-		break;
-	}
 	return !search->failed;
 }
 

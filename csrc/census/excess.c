@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* A broken kernel has no end of them, and nobody reads so many findings. */
-#define MAX_FOLIOS 4096
+#define MAX_FOLIOS PA_MAX_DISCREPANCIES
 /* Of each page; a reader wants to know of some. */
 #define MAX_HITS 16
 

@@ -8,10 +8,46 @@
 /* No machine has so many tasks that each works on some pages. */
 #define MAX_HANDLED PA_BIT(22)
 
-static bool collect(void *arg, const struct pa_stack *stack)
+/*
+ * Zones that somebody has in hand who runs: a zone's lock, with which lists and
+ * counts change one after the other, is not slept with.
+ */
+static void collect_zones(struct pa_census *census,
+			  const struct pa_stack *stack)
 {
-	struct pa_census *census = arg;
+	const struct pa_kernel *kernel = census->kernel;
+	uint64_t size = PA_SIZEOF(kernel->layout, zone);
 
+	for (size_t z = 0; z < kernel->zones.list.length; z++) {
+		const struct pa_zone *zone = &kernel->zones.list.items[z];
+
+		for (size_t i = 0; zone->locked && i < stack->nr; i++)
+			if (stack->words[i] - zone->address < size)
+				census->zones[z].task = stack->task;
+	}
+}
+
+struct collect {
+	struct pa_census *census;
+	/* The CPU whose task made the kernel panic: all that it does is stuck. */
+	uint64_t panic_cpu;
+};
+
+static bool is_running(const struct collect *collect, uint64_t task)
+{
+	pa_array_for_each(cpu, &collect->census->cpu_tasks.list)
+		if (cpu->task == task)
+			return cpu->cpu != collect->panic_cpu;
+	return false;
+}
+
+static bool collect_words(void *arg, const struct pa_stack *stack)
+{
+	const struct collect *collect = arg;
+	struct pa_census *census = collect->census;
+
+	if (is_running(collect, stack->task))
+		collect_zones(census, stack);
 	for (size_t i = 0; i < stack->nr; i++) {
 		struct pa_handled handled = { .task = stack->task };
 
@@ -38,6 +74,25 @@ static int compare(const void *a, const void *b)
 	return x->task < y->task ? -1 : x->task > y->task;
 }
 
+/* An atomic_t; PANIC_CPU_INVALID, which is -1, while all is well. */
+static struct pa_error *read_panic_cpu(const struct pa_kernel *kernel,
+				       struct pa_memory *memory, uint64_t *ret)
+{
+	uint8_t bytes[4];
+
+	*ret = UINT32_MAX;
+	if (!PA_HAS_SYM(kernel->layout, panic_cpu))
+		return NULL;
+
+	struct pa_error *err = pa_memory_read(memory,
+					      PA_SYM(kernel->layout, panic_cpu),
+					      sizeof(bytes), bytes);
+
+	if (!err)
+		*ret = pa_load_u32(bytes);
+	return err;
+}
+
 struct pa_error *pa_handled_build(struct pa_census *census,
 				  struct pa_memory *memory)
 {
@@ -46,11 +101,15 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 		PA_SYM_offline_pages,
 		PA_SYM_online_pages,
 	};
+	struct collect collect = { .census = census };
 	uint64_t unread;
-	struct pa_error *err = pa_stacks_visit(census->kernel, memory,
-					       &census->cpu_tasks, collect,
-					       census, &census->stacks_unread);
+	struct pa_error *err =
+		read_panic_cpu(census->kernel, memory, &collect.panic_cpu);
 
+	if (!err)
+		err = pa_stacks_visit(census->kernel, memory,
+				      &census->cpu_tasks, collect_words,
+				      &collect, &census->stacks_unread);
 	if (!err && census->handled_failed)
 		return &pa_error_no_memory;
 	if (!err)

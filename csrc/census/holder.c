@@ -212,6 +212,9 @@ static bool keep_fault(struct pa_holder_walk *walk,
 		.zone = -1,
 	};
 
+	/* What its owner has dropped already may be free, or anything. */
+	if (ref->kind == PA_REF_UNSURE)
+		return true;
 	if (walk->watch || walk->faults.length >= MAX_FAULTS)
 		return true;
 	if (asprintf(&fault.list, "%s 0x%" PRIx64 ", %s 0x%" PRIx64,

@@ -2,13 +2,21 @@
 #include "census/in_hand.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/map.h"
+#include "census/slabs.h"
 #include "kernel/stack.h"
 
-/* No function of these is longer. */
-#define FUNCTION_BYTES 4096
 /* No machine has so many tasks in there. */
 #define MAX_WORDS PA_BIT(24)
+/*
+ * From a stack to what names pages: io_sqe_buffers_register() has an array of
+ * nodes, each of which names a buffer (v6.13).
+ */
+#define MAX_DEPTH 2
+/* Larger ones are no slab's (KMALLOC_MAX_CACHE_SIZE). */
+#define MAX_OBJECT 8192
 
 static const enum pa_symbol_id dropping[] = {
 	PA_SYM_io_buffer_unmap,	    PA_SYM___io_sqe_buffers_unregister,
@@ -47,41 +55,56 @@ static const enum pa_symbol_id taking[] = {
 	PA_SYM_ioctx_alloc,
 };
 
+/*
+ * Until bio_init(), a new bio says what it was before; bio_release_pages()
+ * leaves all that it drops in its vectors.
+ */
+static const enum pa_symbol_id bios[] = {
+	PA_SYM_bio_alloc_bioset,     PA_SYM_bio_release_pages,
+	PA_SYM___bio_release_pages,  PA_SYM_bio_put,
+	PA_SYM_blkdev_bio_end_io,    PA_SYM_blkdev_bio_end_io_async,
+	PA_SYM_iomap_dio_bio_end_io, PA_SYM_dio_bio_end_io,
+	PA_SYM_dio_bio_end_aio,
+};
+
 struct collect {
 	const struct pa_census *census;
 	enum pa_in_hand_tasks tasks;
 	struct pa_in_hand *in_hand;
+	/* Objects that were looked into. */
+	struct pa_map met;
 	bool failed;
 };
-
-static bool is_inside(const struct pa_layout *layout,
-		      const enum pa_symbol_id *functions, size_t nr,
-		      uint64_t word)
-{
-	for (size_t i = 0; i < nr; i++) {
-		const struct pa_symbol *symbol = &layout->symbols[functions[i]];
-
-		if (symbol->known && word - symbol->address < FUNCTION_BYTES)
-			return true;
-	}
-	return false;
-}
 
 static bool is_of_interest(const struct collect *collect,
 			   const struct pa_stack *stack)
 {
 	const struct pa_layout *layout = collect->census->kernel->layout;
 
-	for (size_t i = 0; i < stack->nr; i++)
-		if (is_inside(layout, dropping,
-			      sizeof(dropping) / sizeof(dropping[0]),
-			      stack->words[i]) ||
-		    (collect->tasks == PA_IN_HAND_ALL &&
-		     is_inside(layout, taking,
-			       sizeof(taking) / sizeof(taking[0]),
-			       stack->words[i])))
-			return true;
-	return false;
+	if (collect->tasks == PA_IN_HAND_BIOS)
+		return pa_stack_is_in(layout, stack, bios,
+				      sizeof(bios) / sizeof(bios[0]));
+	return pa_stack_is_in(layout, stack, dropping,
+			      sizeof(dropping) / sizeof(dropping[0])) ||
+	       (collect->tasks == PA_IN_HAND_ALL &&
+		pa_stack_is_in(layout, stack, taking,
+			       sizeof(taking) / sizeof(taking[0])));
+}
+
+static bool add(struct collect *collect, bool of_interest, uint64_t address,
+		uint64_t task)
+{
+	const struct pa_in_hand_word word = { address, task };
+	struct pa_in_hand *in_hand = collect->in_hand;
+
+	if (!pa_is_kernel_address(address))
+		return true;
+	if (in_hand->words.length + in_hand->others.length >= MAX_WORDS)
+		return false;
+	collect->failed = of_interest ?
+				  !pa_array_append(&in_hand->words, word) :
+				  !pa_array_append(&in_hand->others, word);
+	return !collect->failed;
 }
 
 static bool visit(void *arg, const struct pa_stack *stack)
@@ -93,20 +116,56 @@ static bool visit(void *arg, const struct pa_stack *stack)
 
 	for (size_t i = 0; !wanted && i < cpus->list.length; i++)
 		wanted = cpus->list.items[i].regs == stack->words;
-	for (size_t i = 0; wanted && i < stack->nr; i++) {
-		const struct pa_in_hand_word word = { stack->words[i],
-						      stack->task };
-
-		if (!pa_is_kernel_address(word.address))
-			continue;
-		if (collect->in_hand->words.length >= MAX_WORDS)
+	if (!wanted && collect->tasks != PA_IN_HAND_ALL)
+		return true;
+	for (size_t i = 0; i < stack->nr; i++)
+		if (!add(collect, wanted, stack->words[i], stack->task))
 			return false;
-		if (!pa_array_append(&collect->in_hand->words, word)) {
-			collect->failed = true;
-			return false;
-		}
-	}
 	return true;
+}
+
+/* Objects of the general caches: arrays, and what arrays name. */
+static struct pa_error *look_into(struct collect *collect,
+				  struct pa_memory *memory,
+				  struct pa_in_hand_word word)
+{
+	uint64_t words[MAX_OBJECT / 8];
+	struct pa_slab_place place;
+	struct pa_error *err =
+		pa_slabs_place(collect->census, memory, word.address, &place);
+
+	if (err || !place.slab || !place.allocated || !place.cache ||
+	    strncmp(place.cache->name, "kmalloc", 7) ||
+	    place.cache->object_size > MAX_OBJECT ||
+	    pa_map_has(&collect->met, place.object))
+		return err;
+	if (!pa_map_set(&collect->met, place.object, 0))
+		return &pa_error_no_memory;
+	err = pa_memory_read(memory, place.object, place.cache->object_size,
+			     words);
+	for (size_t i = 0; !err && i < place.cache->object_size / 8; i++)
+		if (!add(collect, true, words[i], word.task))
+			break;
+	return err ? err : collect->failed ? &pa_error_no_memory : NULL;
+}
+
+static struct pa_error *look_deeper(struct collect *collect,
+				    struct pa_memory *memory)
+{
+	struct pa_error *err = NULL;
+	size_t i = 0;
+
+	for (int depth = 0; !err && depth < MAX_DEPTH; depth++)
+		for (size_t end = collect->in_hand->words.length;
+		     !err && i < end; i++) {
+			err = look_into(collect, memory,
+					collect->in_hand->words.items[i]);
+			if (pa_error_is_target(err)) {
+				pa_error_destroy(err);
+				err = NULL;
+			}
+		}
+	return err;
 }
 
 static int compare(const void *a, const void *b)
@@ -139,41 +198,70 @@ struct pa_error *pa_in_hand_init(const struct pa_census *census,
 		pa_error_destroy(err);
 		err = NULL;
 	}
-	if (!err && ret->words.length)
+	if (!err && tasks == PA_IN_HAND_ALL && census->slabs)
+		err = look_deeper(&collect, memory);
+	pa_map_deinit(&collect.met);
+	if (ret->words.length)
 		qsort(ret->words.items, ret->words.length,
 		      sizeof(*ret->words.items), compare);
+	if (ret->others.length)
+		qsort(ret->others.items, ret->others.length,
+		      sizeof(*ret->others.items), compare);
 	return err;
 }
 
 void pa_in_hand_deinit(struct pa_in_hand *in_hand)
 {
 	pa_array_deinit(&in_hand->words);
+	pa_array_deinit(&in_hand->others);
+}
+
+/* The first of sorted words in [start, end): its task; 0: none is. */
+static uint64_t find(const struct pa_in_hand_word *words, size_t nr,
+		     uint64_t start, uint64_t end)
+{
+	size_t low = 0, high = nr;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (words[middle].address < start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < nr && words[low].address < end ? words[low].task : 0;
 }
 
 uint64_t pa_in_hand_find(const struct pa_in_hand *in_hand, uint64_t start,
 			 uint64_t end)
 {
-	size_t low = 0, high = in_hand->words.length;
+	return find(in_hand->words.items, in_hand->words.length, start, end);
+}
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (in_hand->words.items[middle].address < start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == in_hand->words.length ||
-	    in_hand->words.items[low].address >= end)
-		return 0;
-	return in_hand->words.items[low].task;
+/*
+ * Objects that live as long as the call that has them: ext4_mb_new_blocks() has
+ * the pages of a group's bitmap and buddy in one.
+ */
+static bool is_of_one_call(const struct pa_slab_cache *cache)
+{
+	return cache && !strcmp(cache->name, "ext4_allocation_context");
 }
 
 uint64_t pa_in_hand_place(const struct pa_in_hand *in_hand,
 			  const struct pa_place *place)
 {
+	uint64_t task = 0;
+
 	switch (place->kind) {
 	case PA_PLACE_SLAB:
+		if (is_of_one_call(place->cache))
+			task = find(in_hand->others.items,
+				    in_hand->others.length, place->start,
+				    place->end);
+		return task ? task :
+			      pa_in_hand_find(in_hand, place->start,
+					      place->end);
 	case PA_PLACE_VMALLOC:
 	case PA_PLACE_PAGE:
 		return pa_in_hand_find(in_hand, place->start, place->end);

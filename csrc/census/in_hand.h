@@ -13,7 +13,9 @@
 enum pa_in_hand_tasks {
 	/* Those that drop references one by one that a holder shows still. */
 	PA_IN_HAND_DROPPING,
-	/* Those, and all others that take or drop references of many pages. */
+	/* Those that allocate bios, or drop what one has. */
+	PA_IN_HAND_BIOS,
+	/* Those of the first, and all others that take or drop references of many pages. */
 	PA_IN_HAND_ALL,
 };
 
@@ -25,8 +27,10 @@ struct pa_in_hand_word {
 };
 
 struct pa_in_hand {
-	/* By address. */
+	/* By address: of these tasks, and of the objects that they name. */
 	PA_ARRAY(struct pa_in_hand_word) words;
+	/* By address: of all other tasks (PA_IN_HAND_ALL). */
+	PA_ARRAY(struct pa_in_hand_word) others;
 };
 
 /*
@@ -43,7 +47,10 @@ void pa_in_hand_deinit(struct pa_in_hand *in_hand);
 uint64_t pa_in_hand_find(const struct pa_in_hand *in_hand, uint64_t start,
 			 uint64_t end);
 
-/* The same for what is at @place: an object, an area, or a page. */
+/*
+ * The same for what is at @place: an object, an area, or a page. Objects that
+ * live for one call only may be any task's.
+ */
 uint64_t pa_in_hand_place(const struct pa_in_hand *in_hand,
 			  const struct pa_place *place);
 

@@ -96,7 +96,11 @@ static struct pa_error *look_at(struct worker *w, uint64_t pfn,
 		     pa_page_type(f, pa_page_type_word(f, page)) !=
 			     PA_PAGE_UNTYPED))
 			return NULL;
-		if (pa_is_kernel_address(mapping))
+		/*
+		 * try_to_merge_one_page() makes a page KSM's before it has a
+		 * node of the stable tree.
+		 */
+		if (pa_is_kernel_address(mapping) || mapping == MAPPING_FLAGS)
 			err = keep_off_lru(w, pfn, page, class);
 	}
 	if (!err && !low)

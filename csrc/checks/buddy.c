@@ -3,19 +3,10 @@
 #include <inttypes.h>
 
 #include "base/map.h"
+#include "census/handled.h"
 #include "census/holder.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
-
-/*
- * While a zone's lock is held somebody is in the middle of changing its lists:
- * what contradicts then is suspect.
- */
-static enum pa_severity zone_severity(const struct pa_kernel *kernel, int zone)
-{
-	return zone >= 0 && kernel->zones.list.items[zone].locked ? PA_SUSPECT :
-								    PA_BUG;
-}
 
 struct buddy_check {
 	struct pa_check_context *c;
@@ -67,7 +58,7 @@ static void check_fault(struct buddy_check *k,
 {
 	struct pa_check_context *c = k->c;
 	const char *text = fault_text(fault);
-	enum pa_severity severity = zone_severity(c->kernel, fault->zone);
+	enum pa_severity severity = pa_check_zone_severity(c, fault->zone);
 
 	if ((fault->holder != PA_HOLDER_BUDDY &&
 	     fault->holder != PA_HOLDER_PCP) ||
@@ -84,6 +75,8 @@ static void check_fault(struct buddy_check *k,
 		text);
 
 	set_told(k, f);
+	if (fault->holder == PA_HOLDER_BUDDY)
+		pa_check_add_zone_task(c, f, fault->zone);
 	pa_finding_hex(f, "list_head", fault->head);
 	if (fault->kind == PA_FAULT_COUNT) {
 		pa_finding_number(f, "count", (int64_t)fault->a);
@@ -160,11 +153,18 @@ static void check_unlisted(struct buddy_check *k, uint64_t pfn, uint32_t order)
 	if (find_told(k, pfn))
 		return;
 
+	/* __del_page_from_free_list() takes it off before it unmarks it. */
+	int zone = pa_check_page_zone(c, pfn);
+	enum pa_severity severity = pa_handled_find(c->census, pfn, pfn + 1) ?
+					    pa_check_zone_severity(c, zone) :
+					    PA_BUG;
 	struct pa_finding *f =
-		pa_finding_add(c->findings, PA_CHECK_BUDDY_STRUCTURE, PA_BUG,
+		pa_finding_add(c->findings, PA_CHECK_BUDDY_STRUCTURE, severity,
 			       pfn, pfn + PA_BIT(order),
 			       "a free block of order %u is on no list", order);
 
+	if (severity == PA_INFO)
+		pa_check_add_zone_task(c, f, zone);
 	pa_finding_number(f, "order", (int64_t)order);
 	pa_finding_hex(f, "page", pa_pfn_to_page(c->kernel, pfn));
 }

@@ -78,6 +78,35 @@ enum pa_severity pa_check_hotplug_severity(struct pa_check_context *c)
 	return c->census->stacks_unread ? PA_SUSPECT : PA_BUG;
 }
 
+int pa_check_page_zone(struct pa_check_context *c, uint64_t pfn)
+{
+	const struct pa_zone *zone = NULL;
+	const uint8_t *page;
+	struct pa_error *err = pa_memmap_page(c->memmap, pfn, 1, &page);
+
+	if (err)
+		pa_error_destroy(err);
+	else
+		zone = pa_flags_zone(c->kernel,
+				     pa_page_flags(&c->kernel->page_format,
+						   page));
+	return zone ? (int)(zone - c->kernel->zones.list.items) : -1;
+}
+
+enum pa_severity pa_check_zone_severity(struct pa_check_context *c, int zone)
+{
+	if (zone < 0 || !c->kernel->zones.list.items[zone].locked)
+		return PA_BUG;
+	return c->census->zones[zone].task ? PA_INFO : PA_SUSPECT;
+}
+
+void pa_check_add_zone_task(struct pa_check_context *c, struct pa_finding *f,
+			    int zone)
+{
+	if (pa_check_zone_severity(c, zone) == PA_INFO)
+		pa_check_add_task(c, f, c->census->zones[zone].task);
+}
+
 void pa_check_add_hotplug(struct pa_check_context *c, struct pa_finding *f)
 {
 	const struct pa_stack_hit *hit = &c->census->hotplug;

@@ -38,6 +38,21 @@ struct pa_finding *pa_check_disputed(struct pa_check_context *context,
  */
 enum pa_severity pa_check_hotplug_severity(struct pa_check_context *context);
 
+/* Index of the zone that the page at @pfn says it is in, or -1. */
+int pa_check_page_zone(struct pa_check_context *context, uint64_t pfn);
+
+/*
+ * For what contradicts itself in a zone's lists and counts, which change one
+ * after the other under its lock: info while somebody runs with the zone in
+ * hand, suspect while only the lock is taken. @zone: index, or -1.
+ */
+enum pa_severity pa_check_zone_severity(struct pa_check_context *context,
+					int zone);
+
+/* Evidence: who has the zone in hand, if there is somebody. */
+void pa_check_add_zone_task(struct pa_check_context *context,
+			    struct pa_finding *f, int zone);
+
 /* Evidence: that task, if there is one. */
 void pa_check_add_hotplug(struct pa_check_context *context,
 			  struct pa_finding *f);

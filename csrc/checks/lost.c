@@ -65,11 +65,30 @@ static bool may_reach(struct pa_check_context *c, uint64_t head, uint64_t pfn)
 	return !order || (order <= f->max_order && pfn - head < PA_BIT(order));
 }
 
+/* Whether the page at @head, of @class, may be the first of a block. */
+static bool may_be_head(struct pa_check_context *c, uint64_t head,
+			uint8_t class, uint64_t pfn)
+{
+	switch (class) {
+	case PA_CLASS_USED_HEAD:
+	case PA_CLASS_FROZEN_HEAD:
+		return may_reach(c, head, pfn);
+	case PA_CLASS_TAKEN:
+		/* The list that it was met on may be one that it was on. */
+		return pa_handled_find(c->census, head, head + 1) &&
+		       pa_check_zone_severity(c, pa_check_page_zone(c, head)) ==
+			       PA_INFO;
+	default:
+		return false;
+	}
+}
+
 /*
  * prep_compound_page() makes a block's pages tails one after the other and sets
- * the order last, free_pages_prepare() unmakes them so: the pages from @pfn on
- * may be the rest of a block whose head is in somebody's hands. Where that
- * ends, or @pfn.
+ * the order last, free_pages_prepare() unmakes them so, and __free_one_page()
+ * takes a free page's buddies off their lists before it marks the block that
+ * they make: the pages from @pfn on may be the rest of a block whose head is in
+ * somebody's hands. Where that ends, or @pfn.
  */
 static uint64_t handled_rest(struct pa_check_context *c, uint64_t pfn,
 			     uint64_t end, const struct pa_handled **ret)
@@ -81,10 +100,7 @@ static uint64_t handled_rest(struct pa_check_context *c, uint64_t pfn,
 		const uint8_t *byte = pa_census_class(c->census, head);
 		uint8_t class = byte ? *byte & PA_CLASS_MASK : PA_CLASS_UNKNOWN;
 
-		if (head == pfn ||
-		    (class != PA_CLASS_USED_HEAD &&
-		     class != PA_CLASS_FROZEN_HEAD) ||
-		    !may_reach(c, head, pfn))
+		if (head == pfn || !may_be_head(c, head, class, pfn))
 			continue;
 		*ret = pa_handled_find(c->census, head, head + 1);
 		if (!*ret)

@@ -195,6 +195,7 @@ static void report_count(struct pa_check_context *c, const struct pa_zone *zone,
 			 const struct zone_isolated *isolated,
 			 const struct isolator *isolator)
 {
+	const struct pa_zones *zones = &c->kernel->zones;
 	struct pa_finding *f;
 
 	if (zone->nr_isolate_pageblock == isolated->blocks)
@@ -207,8 +208,10 @@ static void report_count(struct pa_check_context *c, const struct pa_zone *zone,
 	} else {
 		f = pa_finding_add(
 			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK,
-			zone->locked ? PA_SUSPECT :
-				       severity_with(isolator, PA_INFO),
+			zone->locked ?
+				pa_check_zone_severity(
+					c, (int)(zone - zones->list.items)) :
+				severity_with(isolator, PA_INFO),
 			PA_NO_PFN, PA_NO_PFN,
 			"node %u zone %s: nr_isolate_pageblock is %" PRIu64
 			", %" PRIu64 " pageblocks are isolated",

@@ -43,8 +43,12 @@ static struct pa_finding *report_lists(struct pa_check_context *c,
 				       const char *what, int64_t stored,
 				       int64_t counted)
 {
-	return report(c, zone->locked ? PA_SUSPECT : PA_BUG, zone, what, stored,
-		      counted);
+	int index = (int)(zone - c->kernel->zones.list.items);
+	struct pa_finding *f = report(c, pa_check_zone_severity(c, index), zone,
+				      what, stored, counted);
+
+	pa_check_add_zone_task(c, f, index);
+	return f;
 }
 
 /* Pages of the zone's blocks that another check has shown to be lost. */

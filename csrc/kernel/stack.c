@@ -204,6 +204,30 @@ struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
 	return err;
 }
 
+size_t pa_function_at(const struct pa_layout *layout,
+		      const enum pa_symbol_id *functions, size_t nr,
+		      uint64_t word)
+{
+	for (size_t i = 0; i < nr; i++) {
+		const struct pa_symbol *symbol = &layout->symbols[functions[i]];
+
+		if (symbol->known && word > symbol->address &&
+		    word - symbol->address < FUNCTION_BYTES)
+			return i;
+	}
+	return nr;
+}
+
+bool pa_stack_is_in(const struct pa_layout *layout,
+		    const struct pa_stack *stack,
+		    const enum pa_symbol_id *functions, size_t nr)
+{
+	for (size_t i = 0; i < stack->nr; i++)
+		if (pa_function_at(layout, functions, nr, stack->words[i]) < nr)
+			return true;
+	return false;
+}
+
 struct search {
 	const struct pa_kernel *kernel;
 	const enum pa_symbol_id *functions;
@@ -211,26 +235,15 @@ struct search {
 	struct pa_stack_hit hit;
 };
 
-/* The index of the function that @address is in, or nr_functions. */
-static size_t function_at(const struct search *search, uint64_t address)
-{
-	for (size_t i = 0; i < search->nr_functions; i++) {
-		const struct pa_symbol *symbol =
-			&search->kernel->layout->symbols[search->functions[i]];
-
-		if (symbol->known && address > symbol->address &&
-		    address - symbol->address < FUNCTION_BYTES)
-			return i;
-	}
-	return search->nr_functions;
-}
-
 static bool search_stack(void *arg, const struct pa_stack *stack)
 {
 	struct search *search = arg;
 
 	for (size_t i = 0; i < stack->nr; i++) {
-		size_t function = function_at(search, stack->words[i]);
+		size_t function = pa_function_at(search->kernel->layout,
+						 search->functions,
+						 search->nr_functions,
+						 stack->words[i]);
 
 		if (function == search->nr_functions)
 			continue;

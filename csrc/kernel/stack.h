@@ -35,6 +35,19 @@ struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
 				 pa_stack_fn visit, void *arg,
 				 uint64_t *unread_ret);
 
+/*
+ * The index of the first of @functions that @word is an address in, as good as
+ * certain, or @nr. Functions that the kernel lacks are passed over.
+ */
+size_t pa_function_at(const struct pa_layout *layout,
+		      const enum pa_symbol_id *functions, size_t nr,
+		      uint64_t word);
+
+/* Whether a word of @stack is an address in one of @functions. */
+bool pa_stack_is_in(const struct pa_layout *layout,
+		    const struct pa_stack *stack,
+		    const enum pa_symbol_id *functions, size_t nr);
+
 /* What pa_stacks_find() found. */
 struct pa_stack_hit {
 	/* Virtual address of the task_struct; 0: no task. */

@@ -78,6 +78,18 @@ class Instant:
             and self.report.exit_status == reports.ExitStatus.CLEAN
         )
 
+    @property
+    def unexplained(self) -> int:
+        """References that no holder accounts for: of pages that somebody has in hand."""
+        coverage = self.report.coverage if self.report else {}
+        return coverage.get("references_found", 0) - coverage.get("references_explained", 0)
+
+    @property
+    def explained(self) -> float:
+        """Percent of the references found."""
+        found = self.report.coverage.get("references_found", 0) if self.report else 0
+        return 100.0 - 100.0 * self.unexplained / found if found else 100.0
+
     def lines(self) -> Iterator[str]:
         """What there is to look at."""
         if self.trouble:
@@ -115,9 +127,9 @@ class Soak:
             self._storm(mix, option, begun + count * i // len(self.options))
 
     def _storm(self, mix: str, option: str, wanted: int) -> None:
-        work = made_dir("soak", "work")
         tries = 0
         with lock("qemu"):
+            work = made_dir("soak", "work")
             while len(self.done) < wanted:
                 tries += 1
                 try:
@@ -129,7 +141,7 @@ class Soak:
                     if tries >= 6:
                         raise
                     self.seed += 1
-        shutil.rmtree(work)
+            shutil.rmtree(work)
 
     def _boot(self, mix: str, option: str, wanted: int, work: Path) -> None:
         chance = random.Random(f"{self.kernel.key} {mix} {self.seed}")
@@ -166,8 +178,13 @@ class Soak:
 
     def stop_at_functions(self, mix: str, rounds: int = 1) -> None:
         """Boot a guest, let it storm, and stop it in each function that it may be amiss in."""
-        work = made_dir("soak", "work")
-        with lock("qemu"), self._machine(mix, self.options[0], work) as machine:
+        with lock("qemu"):
+            work = made_dir("soak", "work")
+            self._stop_at_functions(mix, rounds, work)
+            shutil.rmtree(work)
+
+    def _stop_at_functions(self, mix: str, rounds: int, work: Path) -> None:
+        with self._machine(mix, self.options[0], work) as machine:
             time.sleep(self.warm_up)
             breakpoints = Breakpoints(self.kernel, machine)
             for kind in MIXES[mix] * rounds:
@@ -175,7 +192,6 @@ class Soak:
                     for where in breakpoints.stops(function):
                         self.done.append(self._audited(machine, mix, work, where))
             breakpoints.detach()
-        shutil.rmtree(work)
 
     def _stop(self, machine: Machine, mix: str, work: Path) -> Instant:
         machine.qmp.command("stop")
@@ -193,8 +209,10 @@ class Soak:
         if report and self.every_zlib and number % self.every_zlib == 0:
             trouble = self._audit_zlib(vmcore, report)
         instant = Instant(self.kernel.key, mix, self.seed, number, seconds, report, trouble)
+        place = f"{instant.name}: {where and where + ': '}"
+        print(f"{place}{instant.unexplained} references in flight", flush=True)
         for line in instant.lines():
-            print(f"  {instant.name}: {where and where + ': '}{line}", flush=True)
+            print(f"  {place}{line}", flush=True)
         if self.keep_all or not instant.clean:
             kept = made_dir("soak", instant.name)
             if self.keep:
@@ -240,12 +258,17 @@ class Soak:
 
 def table(instants: Sequence[Instant]) -> Iterator[str]:
     """A line a kernel and mix."""
-    yield f"{'kernel':8}{'mix':10}{'instants':>9}{'clean':>7}{'seconds':>9}{'longest':>9}"
+    yield (
+        f"{'kernel':8}{'mix':10}{'instants':>9}{'clean':>7}{'seconds':>9}{'longest':>9}"
+        f"{'explained':>11}{'least':>9}"
+    )
     for kernel, mix in dict.fromkeys((i.kernel, i.mix) for i in instants):
         mine = [i for i in instants if (i.kernel, i.mix) == (kernel, mix)]
         yield (
             f"{kernel:8}{mix:10}{len(mine):9}{sum(i.clean for i in mine):7}"
             f"{sum(i.seconds for i in mine) / len(mine):9.2f}{max(i.seconds for i in mine):9.2f}"
+            f"{sum(i.explained for i in mine) / len(mine):10.3f}%"
+            f"{min(i.explained for i in mine):8.3f}%"
         )
 
 

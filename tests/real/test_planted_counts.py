@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import stat
 import struct
-from typing import Any, Optional
+from typing import Any
 
 import drgn
 import pytest
-from drgn.helpers.linux.mmzone import for_each_online_pgdat
 from drgn.helpers.linux.pid import for_each_task
 from folios import KINDS, Mapped, count, entry, find, task
-from planting import PAGE_SIZE, Expected, Site, has_member
+from planting import PAGE_SIZE, Expected, Site, has_member, node_counter
 
 MAPCOUNTS = ("_mapcount", "entire mapcount", "_large_mapcount", "_nr_pages_mapped")
 
@@ -201,16 +200,6 @@ def test_page_of_a_pipe_was_freed(site: Site) -> None:
 
 
 # Counters of nodes.
-
-
-def node_counter(site: Site, name: str) -> Optional[drgn.Object]:
-    """A node's counter; None where the kernel has none of that name."""
-    try:
-        item = int(site.prog.constant(name))
-    except LookupError:
-        return None
-    (node,) = for_each_online_pgdat(site.prog)
-    return node.vm_stat[item].counter
 
 
 DRIFT: Expected = ("counter-drift", "bug", None, None)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The middle of something: what a task is about to put right is told as that, and as no fault."""
+
+from __future__ import annotations
+
+import stat
+import struct
+from typing import Iterator
+
+import drgn
+import pytest
+from drgn.helpers.linux import cpumask, mm, pid, sched
+from folios import find, task
+from planting import PAGE_SIZE, OpenSite, Site, node_counter
+
+COUNTER = "zone-accounting"
+
+
+def zeros(site: Site, start: int, end: int) -> Iterator[int]:
+    """Addresses of words of 0."""
+    words = struct.unpack(f"<{(end - start) // 8}Q", site.prog.read(start, end - start))
+    yield from (start + 8 * i for i, word in enumerate(words) if not word)
+
+
+def sleeping_words(site: Site, sleeper: drgn.Object) -> Iterator[int]:
+    """Of the live part of a sleeping task's stack, below its registers."""
+    end = int(sleeper.stack) + 4 * PAGE_SIZE - drgn.sizeof(site.prog.type("struct pt_regs"))
+    return zeros(site, int(sleeper.thread.sp) + 64, end - 64)
+
+
+def running_words(site: Site) -> "tuple[int, Iterator[int]]":
+    """A CPU that is in the kernel, and words of its task's live stack."""
+    for cpu in cpumask.for_each_online_cpu(site.prog):
+        runs = sched.cpu_curr(site.prog, cpu)
+        stack = int(runs.stack)
+        sp = site.prog.stack_trace(runs)[0].sp
+        if stack <= sp < stack + 4 * PAGE_SIZE:
+            return cpu, zeros(site, (sp + 7) & ~7, stack + 4 * PAGE_SIZE)
+    raise AssertionError("all CPUs are in user space")
+
+
+def put(site: Site, words: Iterator[int], *values: int) -> None:
+    for value in values:
+        site.write(next(words), value.to_bytes(8, "little"))
+
+
+def inside(site: Site, function: str) -> int:
+    """An address to which a call of the function returns."""
+    return int(site.prog.symbol(function).address) + 16
+
+
+def lock(site: Site, zone: drgn.Object) -> None:
+    site.write(int(zone.lock.address_of_()), struct.pack("<I", 1))
+
+
+# Zones.
+
+
+def test_count_while_the_lock_is_held(site: Site) -> None:
+    """By somebody of whom nothing is to be seen."""
+    zone = site.zone("Normal")
+    lock(site, zone)
+    site.add(site.free_pages(zone), 1)
+    site.expect((COUNTER, "suspect", None, None))
+
+
+def test_count_while_a_task_changes_it(site: Site) -> None:
+    zone = site.zone("Normal")
+    cpu, words = running_words(site)
+    lock(site, zone)
+    put(site, words, int(zone.address_of_()))
+    site.add(site.free_pages(zone), 1)
+    site.expect_nothing()
+    assert site.new_infos() == {(COUNTER, "info", None, None)}
+    (finding,) = (f for f in site.audit().findings if f["check"] == COUNTER)
+    runs = sched.cpu_curr(site.prog, cpu)
+    assert finding["evidence"]["task"] == f"{runs.comm.string_().decode()} (pid {int(runs.pid)})"
+
+
+def test_count_while_another_zone_is_changed(site: Site) -> None:
+    zone, other = site.zone("Normal"), site.zone("Movable")
+    lock(site, zone)
+    lock(site, other)
+    put(site, running_words(site)[1], int(other.address_of_()))
+    site.add(site.free_pages(zone), 1)
+    site.expect((COUNTER, "suspect", None, None))
+
+
+def test_count_that_the_panic_left(site: Site) -> None:
+    """The task that made the kernel panic does not go on."""
+    zone = site.zone("Normal")
+    cpu, words = running_words(site)
+    lock(site, zone)
+    put(site, words, int(zone.address_of_()))
+    site.add(site.free_pages(zone), 1)
+    site.set(site.prog["panic_cpu"].counter, cpu)
+    site.expect((COUNTER, "suspect", None, None))
+
+
+@pytest.mark.parametrize("who", ["nobody", "holder of the lock", "task"])
+def test_unmarked_after_it_was_unlisted(site: Site, who: str) -> None:
+    """__del_page_from_free_list() in its middle."""
+    block = site.free_block(4)
+    site.take(block)
+    site.set(site.page_type(block.pfn), site.buddy_type)
+    site.set(site.page(block.pfn).private, block.order)
+    words = running_words(site)[1]
+    if who != "nobody":
+        lock(site, block.zone)
+        put(site, words, int(block.zone.address_of_()))
+    if who == "task":
+        put(site, words, int(site.page(block.pfn)))
+        site.expect_nothing()
+    else:
+        site.expect(("buddy-structure", "bug", block.pfn, block.end))
+
+
+# Lists on stacks.
+
+
+def deferred_offset(site: Site) -> int:
+    """From a folio's struct page to its link in the queue of THPs to split."""
+    try:
+        return int(drgn.offsetof(site.prog.type("struct folio"), "_deferred_list"))
+    except LookupError:
+        page = site.prog.type("struct page")
+        return 2 * int(drgn.sizeof(page)) + int(drgn.offsetof(page, "deferred_list"))
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_list_like_that_of_thps_to_split(site: Site, scan: bool) -> None:
+    """SLUB links slabs just so: only who scans the queue has THPs on its list."""
+    folio = find(site, "thp")
+    (sleeper,) = site.events("aio")
+    words = sleeping_words(site, task(site, sleeper["pid"]))
+    head = next(at for at in words if next(words) == at + 8)
+    node = int(site.page(folio.pfn)) + deferred_offset(site)
+    site.add(site.refcount(folio.pfn), 1)
+    site.write(head, struct.pack("<2Q", node, node))
+    site.write(node, struct.pack("<2Q", head, head))
+    if scan:
+        put(site, words, inside(site, "deferred_split_scan"))
+        site.expect_nothing()
+    else:
+        site.expect(("refcount-leak", "bug", folio.pfn, folio.pfn + folio.pages))
+
+
+# Bios.
+
+
+@pytest.fixture
+def requests(kernel: str, open_site: OpenSite) -> Iterator[Site]:
+    """A dump with direct I/O in flight."""
+    site = open_site(kernel, "census")
+    with site.planted():
+        yield site
+
+
+def is_compound(site: Site, pfn: int) -> bool:
+    return bool(mm.PageCompound(site.page(pfn)))
+
+
+@pytest.mark.parametrize("function", ["", "bio_alloc_bioset", "iomap_dio_bio_end_io"])
+def test_bio_that_has_dropped_its_pages(requests: Site, function: str) -> None:
+    """A bio in the hands of who makes or ends it has the pages that its vectors say, or not."""
+    site = requests
+    reference = next(
+        each
+        for each in site.kernel().references([(0, 1 << 18)])
+        if each["holder"] == "block I/O" and not is_compound(site, each["pfn"])
+    )
+    pfn = reference["pfn"]
+    sleeper = next(each for each in site.events("direct"))
+    words = sleeping_words(site, task(site, sleeper["pid"]))
+    put(site, words, reference["owner"])
+    if reference["kind"] == "pin":
+        site.add(site.refcount(pfn), -1024)
+        released = node_counter(site, "NR_FOLL_PIN_RELEASED")
+        assert released is not None
+        site.add(released, 1)
+    else:
+        site.add(site.refcount(pfn), -1)
+    if function:
+        put(site, words, inside(site, function))
+        site.expect_nothing()
+    else:
+        # Suspect where something else names the page, too.
+        ((check, _, *pages),) = site.audit().above_info()
+        assert (check, *pages) == ("refcount-underflow", pfn, pfn + 1)
+
+
+# Objects in the hands of those who take many pages.
+
+
+def pipe_arrays(site: Site) -> "list[tuple[int, int]]":
+    """Where pipes have room in objects of kmalloc(): what a buffer that is unused has."""
+    found = {}
+    for each in pid.for_each_task(site.prog):
+        if not each.files:
+            continue
+        for fd in range(int(each.files.fdt.max_fds)):
+            file = each.files.fdt.fd[fd]
+            if file and stat.S_ISFIFO(int(file.f_inode.i_mode)):
+                pipe = drgn.cast("struct pipe_inode_info *", file.private_data)
+                if int(pipe.head) - int(pipe.tail) < int(pipe.ring_size):
+                    unused = pipe.bufs[int(pipe.head) % int(pipe.ring_size)]
+                    found[int(pipe.bufs)] = int(unused.private.address_of_())
+    return list(found.items())
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_array_that_another_array_names(site: Site, takes: bool) -> None:
+    """io_sqe_buffers_register() has nodes, which name buffers, which name pages."""
+    folio = find(site, "anon")
+    (first, there), (second, here), *_ = pipe_arrays(site)
+    (sleeper,) = site.events("aio")
+    words = sleeping_words(site, task(site, sleeper["pid"]))
+    site.add(site.refcount(folio.pfn), 1)
+    put(site, words, first)
+    site.write(there, second.to_bytes(8, "little"))
+    site.write(here, int(site.page(folio.pfn)).to_bytes(8, "little"))
+    leak = "refcount-leak", folio.pfn, folio.pfn + folio.pages
+    if takes:
+        put(site, words, inside(site, "pin_user_pages"))
+        site.expect_nothing()
+        assert (leak[0], "info", *leak[1:]) in site.new_infos()
+    else:
+        site.expect((leak[0], "suspect", *leak[1:]))
