@@ -60,15 +60,15 @@ def kernel(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def open_dump() -> Open:
-    """open_dump(kernel, recipe="light", types="dwarf"): kept for the session.
+    """open_dump(kernel, recipe="light", types="dwarf"): the last few are kept.
 
-    The lab makes what its cache lacks.
+    The lab makes what its cache lacks. Each has a machine's memory mapped.
     """
     from lab import make
 
     from drgn_contrib import target
 
-    @functools.cache
+    @functools.lru_cache(maxsize=4)
     def open_dump(kernel: str, recipe: str = "light", types: str = "dwarf") -> target.OpenedTarget:
         dump = make.dump(kernel, recipe)
         symbols = [str(dump.vmlinux)] if types == "dwarf" else []

@@ -128,12 +128,16 @@ static void count_mapped(struct pa_node_count *node, enum pa_folio_kind kind,
 	}
 }
 
+/*
+ * What counts is the list (update_lru_size()): PG_lru is cleared before a folio
+ * leaves it, and while it is in a batch. Unevictable ones are on no list.
+ */
 static void count_lru(const struct pa_folio_counter *c,
 		      struct pa_node_count *node, uint64_t flags, int64_t nr)
 {
 	const struct pa_page_format *f = &c->kernel->page_format;
 
-	if (!(flags & f->flag.lru))
+	if (!(flags & f->flag.lru) && !c->listed)
 		return;
 	if (flags & f->flag.unevictable)
 		node->unevictable += nr;
@@ -465,14 +469,14 @@ struct pa_error *pa_folio_count_page(struct pa_folio_counter *c, uint64_t pfn,
 		err = pa_folio_count_end(c);
 	if (err)
 		return err;
-	switch (class) {
-	case PA_CLASS_TAIL:
+	if (class == PA_CLASS_TAIL) {
 		/* Of none that we know, or one that began elsewhere. */
-		if (!c->end)
-			return NULL;
-		if (!c->quiet && pfn == c->next)
+		if (c->end && !c->quiet && pfn == c->next)
 			member(c, pfn, page);
 		return NULL;
+	}
+	c->listed = byte & PA_MARK_LISTED;
+	switch (class) {
 	case PA_CLASS_HUGETLB:
 	case PA_CLASS_USED_HEAD:
 	case PA_CLASS_FROZEN_HEAD:

@@ -54,14 +54,14 @@ static int64_t disputed(const struct pa_check_context *c)
 			continue;
 		switch (f->check) {
 		case PA_CHECK_COMPOUND_STRUCTURE:
-			/* One wrong tail, and the folio round it is none. */
+		case PA_CHECK_MEMMAP_UNINITIALISED:
+		case PA_CHECK_PAGE_LINKS:
+			/* One wrong page, and the folio round it is none. */
 			if (f->pfn / (uint64_t)block != last)
 				pages += pa_max(block, nr);
 			last = (f->pfn_end - 1) / (uint64_t)block;
 			break;
 		case PA_CHECK_SECTION_STATE:
-		case PA_CHECK_MEMMAP_UNINITIALISED:
-		case PA_CHECK_PAGE_LINKS:
 		case PA_CHECK_LRU_STRUCTURE:
 		case PA_CHECK_STALE_PAGE_REFERENCE:
 			pages += nr;

@@ -73,7 +73,7 @@ static struct pa_error *visit(struct pa_device_wait *wait,
 			&c->census->counts->list.items[i];
 		struct pa_judgement judgement;
 
-		if (excess(d) <= 0 || pa_discrepancy_mappings_unread(c->census))
+		if (excess(d) <= 0 || pa_discrepancy_leaks_unknown(c))
 			continue;
 		err = pa_discrepancy_judge(c, d, &judgement);
 
@@ -96,7 +96,7 @@ static struct pa_error *check_leaks(struct pa_check_context *c,
 	struct pa_poison_log log = { 0 };
 	struct pa_error *err = pa_poison_log_read(c, &log);
 
-	pa_discrepancy_coverage(c, result);
+	pa_discrepancy_leak_coverage(c, result);
 	if (!err)
 		err = visit(&wait, check, &log);
 	/* Who is waited for and can be named is told of, too. */

@@ -334,6 +334,27 @@ struct pa_error *pa_discrepancy_report(struct pa_check_context *c,
 	return err;
 }
 
+bool pa_discrepancy_leaks_unknown(struct pa_check_context *c)
+{
+	if (pa_discrepancy_mappings_unread(c->census))
+		return true;
+	pa_array_for_each(f, &c->findings->list)
+		if (f->check == PA_CHECK_SECTION_STATE &&
+		    f->severity != PA_INFO)
+			return true;
+	return false;
+}
+
+void pa_discrepancy_leak_coverage(struct pa_check_context *c,
+				  struct pa_check_result *result)
+{
+	pa_discrepancy_coverage(c, result);
+	if (result->status == PA_RAN && pa_discrepancy_leaks_unknown(c))
+		pa_check_status(result, PA_PARTIAL,
+				"what the memory of contradictory sections "
+				"holds is unknown");
+}
+
 void pa_discrepancy_coverage(struct pa_check_context *c,
 			     struct pa_check_result *result)
 {

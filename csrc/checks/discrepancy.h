@@ -25,6 +25,11 @@ int64_t pa_discrepancy_excess(const struct pa_discrepancy *d,
  */
 bool pa_discrepancy_mappings_unread(const struct pa_census *census);
 bool pa_discrepancy_holders_unread(const struct pa_census *census);
+/*
+ * The same for page tables, or for sections whose state is in dispute: what
+ * lies in such memory was not looked at.
+ */
+bool pa_discrepancy_leaks_unknown(struct pa_check_context *context);
 
 /* What is known of a folio beside its counts. */
 struct pa_judgement {
@@ -75,5 +80,9 @@ struct pa_error *pa_discrepancies_visit(
 /* Status of a check that looks at counts: what it examined, what it lacked. */
 void pa_discrepancy_coverage(struct pa_check_context *context,
 			     struct pa_check_result *result);
+
+/* The same of a check that looks for what nobody holds. */
+void pa_discrepancy_leak_coverage(struct pa_check_context *context,
+				  struct pa_check_result *result);
 
 #endif

@@ -43,7 +43,7 @@ static struct pa_error *visit_leak(struct pa_check_context *c,
 				   const struct pa_discrepancy *d)
 {
 	if (excess(d) <= 0 || d->kind == PA_FOLIO_DEVICE ||
-	    pa_discrepancy_mappings_unread(c->census))
+	    pa_discrepancy_leaks_unknown(c))
 		return NULL;
 	return report(c, PA_CHECK_REFCOUNT_LEAK, d);
 }
@@ -57,7 +57,7 @@ static struct pa_error *visit_underflow(struct pa_check_context *c,
 struct pa_error *pa_check_refcount_leak(struct pa_check_context *c,
 					struct pa_check_result *result)
 {
-	pa_discrepancy_coverage(c, result);
+	pa_discrepancy_leak_coverage(c, result);
 	return pa_discrepancies_visit(c, visit_leak);
 }
 

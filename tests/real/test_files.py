@@ -90,7 +90,7 @@ def light(kernel: str, open_dump: Open) -> Guest:
     return read_guest(open_dump, kernel, "light")
 
 
-@functools.cache
+@functools.lru_cache(maxsize=2)
 def read_guest(open_dump: Open, kernel: str, recipe: str) -> Guest:
     dump = make.dump(kernel, recipe)
     prog = drgn.Program()

@@ -62,6 +62,15 @@ def test_btf_is_what_dwarf_says(kernel: str, dwarf: Layout) -> None:
     assert layouts.differences(ours, theirs) == []
 
 
+def but_for_kallsyms(layout: Layout) -> layouts.Entries:
+    """v6.1's kallsyms does not list its own tables; VMCOREINFO has them."""
+    return {
+        key: entry
+        for key, entry in layouts.entries(layout).items()
+        if not key[1].startswith("kallsyms_")
+    }
+
+
 def test_target_is_what_dwarf_says(kernel: str, tmp_path: Path) -> None:
     """BTF and kallsyms in the dump, with KASLR."""
     dump = make.dump(kernel, "light")
@@ -75,7 +84,7 @@ def test_target_is_what_dwarf_says(kernel: str, tmp_path: Path) -> None:
         return
     btf = Layout.from_btf(source)
     assert btf.types_from == "btf"
-    assert layouts.differences(layouts.entries(btf), layouts.entries(dwarf)) == []
+    assert layouts.differences(but_for_kallsyms(btf), but_for_kallsyms(dwarf)) == []
     address = layouts.entries(btf)["symbol", "init_task"]["address"]
     found = btf.symbol_at(address + 8)
     assert found is not None
@@ -156,7 +165,8 @@ def test_types_of_loaded_modules(kernel: str) -> None:
     full = layouts.entries(Layout.from_dwarf(source, [dump.vmlinux, module]))
     assert full["type", "struct pmem_device"]["known"]
     assert layouts.differences(table, full) == []
-    assert layouts.differences(layouts.entries(Layout.from_btf(source)), full) == []
+    btf = but_for_kallsyms(Layout.from_btf(source))
+    assert layouts.differences(btf, {key: full[key] for key in btf}) == []
 
 
 def without_build_id(vmcore: Path, *, memory: bool = True) -> Source:

@@ -118,6 +118,14 @@ def lock(site: Site, lru: LruList) -> None:
     site.write(address, struct.pack("<I", 1))
 
 
+def count(site: Site, is_file: Optional[bool], amount: int) -> None:
+    """Add to the node's number of LRU pages: anonymous, file, or None: unevictable."""
+    first = int(site.prog.constant("NR_LRU_BASE"))
+    item = first + (4 if is_file is None else 2 * is_file)
+    (node,) = mmzone.for_each_online_pgdat(site.prog)
+    site.add(node.vm_stat[item].counter, amount)
+
+
 def memcg_word(site: Site, pfn: int) -> drgn.Object:
     """What names the memory cgroup that a folio is charged to."""
     page = site.page(pfn)
@@ -209,17 +217,20 @@ def test_unlisted_large(site: Site) -> None:
     site.expect(bug(head, pages=512))
 
 
-def test_isolated(site: Site, pfn: int) -> None:
+def test_isolated(site: Site, lru: LruList, pfn: int) -> None:
     """Off the list and PG_lru clear: isolated."""
     site.list_del(site.lru(pfn))
     flip(site, pfn, site.flag("PG_lru"))
+    count(site, lru.is_file, -1)
     site.expect_nothing()
 
 
-def test_unevictable(site: Site, pfn: int) -> None:
+def test_unevictable(site: Site, lru: LruList, pfn: int) -> None:
     """Unevictable folios are on no list since v5.18."""
     site.list_del(site.lru(pfn))
     flip(site, pfn, site.flag("PG_unevictable"))
+    count(site, lru.is_file, -1)
+    count(site, None, 1)
     if is_old(site):
         site.expect(bug(pfn))
     else:
@@ -345,6 +356,8 @@ def test_lazily_freed(site: Site, lru: LruList, pfn: int) -> None:
     """An anonymous folio of MADV_FREE lies with those of files: PG_swapbacked is clear."""
     move(site, pfn, counterpart(site, lru, is_file=not lru.is_file))
     flip(site, pfn, site.flag("PG_swapbacked"))
+    count(site, lru.is_file, -1)
+    count(site, not lru.is_file, 1)
     site.expect_nothing()
 
 
@@ -411,8 +424,10 @@ def test_detached_in_a_batch(site: Site, pfn: int) -> None:
             member = next(m for m in members if has_member(per_cpu, m))
             batch = per_cpu.member_(member)
     slots = batch.folios if has_member(batch, "folios") else batch.pages
-    site.set(batch.nr, 1)
-    site.set(slots[0], int(site.page(pfn)))
+    nr = int(batch.nr)
+    site.set(batch.nr, nr + 1)
+    site.set(slots[nr], int(site.page(pfn)))
+    site.add(site.refcount(pfn), 1)
     flip(site, pfn, site.flag("PG_lru"))
     site.expect_nothing()
 

@@ -133,8 +133,9 @@ def test_two_folios_are_two(site: Site) -> None:
 
 def test_fields_of_the_first_tails(site: Site, head: int) -> None:
     """What the folio keeps in its second and third page: words of any value."""
-    page = site.page(head + 1)
-    site.set(page.private, 0x1234567890)
+    # Mapcounts of an mm each, where the kernel has them there.
+    if "MM_ID_DUMMY" not in site.prog:
+        site.set(site.page(head + 1).private, 0x1234567890)
     site.set(site.page(head + 2).private, 0xFFFF888012345678)
     site.expect_nothing()
 
