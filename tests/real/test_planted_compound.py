@@ -134,10 +134,9 @@ def test_two_folios_are_two(site: Site) -> None:
 def has_mm_ids(site: Site) -> bool:
     """Whether a folio keeps mapcounts of single mms."""
     try:
-        return site.prog.type("struct folio").has_member("_mm_ids")
+        return bool(site.prog.type("struct folio").has_member("_mm_ids"))
     except LookupError:
         return False
-
 
 
 def test_fields_of_the_first_tails(site: Site, head: int) -> None:
