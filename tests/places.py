@@ -78,3 +78,26 @@ def batches(prog: drgn.Program, cpu: int) -> Iterator[drgn.Object]:
         for member in of_cpu.type_.members or ():
             if member.type.type_name() in ("struct pagevec", "struct folio_batch"):
                 yield of_cpu.member_(member.name or "")
+
+
+def isolate(site: Site, pfn: int) -> None:
+    """Mark a pageblock as isolated, and nothing else."""
+    flags = site.section_of(pfn).usage.pageblock_flags
+    block = pfn % site.section_pages >> 9
+    try:
+        bit = int(site.prog.constant("PB_migrate_isolate"))
+        bits, value, mask = 8, 1 << bit, 1 << bit
+    except LookupError:
+        bits, value, mask = 4, int(site.prog.constant("MIGRATE_ISOLATE")), 7
+    address = flags.address_
+    assert address is not None
+    address += block * bits // 64 * 8
+    shift = block * bits % 64
+    word = site.prog.read_u64(address) & ~(mask << shift) | value << shift
+    site.write(address, word.to_bytes(8, "little"))
+
+
+def busy_block(site: Site) -> int:
+    """A pageblock of the zone Movable without a free page in it: a THP."""
+    pfn: int = site.events("thp")[0]["pfn"]
+    return pfn - pfn % 512

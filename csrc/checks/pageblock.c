@@ -37,31 +37,51 @@ static struct pa_error *zone_of(struct pa_check_context *c, uint64_t pfn,
 /* Who may be isolating pageblocks, and whether that could be told. */
 struct isolator {
 	struct pa_stack_hit hit;
+	/* All who do are onlining or offlining memory: blocks say which. */
+	bool hotplug;
 	uint64_t unread;
 };
 
 static struct pa_error *find_isolator(struct pa_check_context *c,
 				      struct isolator *ret)
 {
+	static const enum pa_symbol_id ranges[] = {
+		PA_SYM_alloc_contig_range,
+		PA_SYM_alloc_contig_range_noprof,
+		PA_SYM_alloc_contig_frozen_range_noprof,
+	};
 	/*
 	 * Between memory_block_change_state(), whose callers' frames the
 	 * compiler may leave out, and offline_pages(), mem_hotplug_begin()
 	 * waits for long.
 	 */
-	static const enum pa_symbol_id functions[] = {
+	static const enum pa_symbol_id hotplug[] = {
 		PA_SYM_device_offline,
 		PA_SYM_offline_pages,
 		PA_SYM_online_pages,
+	};
+	/* For whom, the stack has no trace of. */
+	static const enum pa_symbol_id others[] = {
 		PA_SYM_start_isolate_page_range,
 		PA_SYM_undo_isolate_page_range,
-		PA_SYM_alloc_contig_range,
-		PA_SYM_alloc_contig_range_noprof,
-		PA_SYM_alloc_contig_frozen_range_noprof,
 	};
+	static const struct {
+		const enum pa_symbol_id *functions;
+		size_t nr;
+	} rounds[] = {
+		{ ranges, sizeof(ranges) / sizeof(ranges[0]) },
+		{ hotplug, sizeof(hotplug) / sizeof(hotplug[0]) },
+		{ others, sizeof(others) / sizeof(others[0]) },
+	};
+	struct pa_error *err = NULL;
 
-	return pa_stacks_find(c->kernel, c->memmap->memory, functions,
-			      sizeof(functions) / sizeof(functions[0]),
-			      &ret->hit, &ret->unread);
+	for (size_t i = 0; !err && !ret->hit.task && i < 3; i++) {
+		err = pa_stacks_find(c->kernel, c->memmap->memory,
+				     rounds[i].functions, rounds[i].nr,
+				     &ret->hit, &ret->unread);
+		ret->hotplug = rounds[i].functions == hotplug;
+	}
+	return err;
 }
 
 static enum pa_severity severity_with(const struct isolator *isolator,
@@ -117,6 +137,16 @@ static struct pa_error *check_section(struct pa_check_context *c,
 		kernel->parts[PA_PART_BLOCKS] ?
 			NULL :
 			pa_block_find(&kernel->blocks, section->nr);
+	/*
+	 * Somebody is, or was, offlining or allocating this range. Who offlines
+	 * or onlines has its memory block in a state of its own until the
+	 * pageblocks are as they were: those of an online block are somebody
+	 * else's, who is gone.
+	 */
+	bool left = isolator->hotplug && block &&
+		    block->state == PA_BLOCK_ONLINE;
+	enum pa_severity severity =
+		severity_with(isolator, left ? PA_SUSPECT : PA_INFO);
 
 	for (uint64_t i = 0; i < nr; i++) {
 		uint64_t pfn = start + i * block_pages;
@@ -141,18 +171,17 @@ static struct pa_error *check_section(struct pa_check_context *c,
 			continue;
 		isolated[zone].blocks++;
 
-		/* Neighbours are one finding, in the next section too. */
 		struct pa_finding *last = last_finding(c->findings);
 
-		if (last && last->pfn_end == pfn) {
+		/* Neighbours are one finding, in the next section too. */
+		if (last && last->pfn_end == pfn &&
+		    last->severity == severity) {
 			last->pfn_end = pfn + block_pages;
 			isolated[zone].finding = c->findings->list.length;
 			continue;
 		}
-		/* Somebody is, or was, offlining or allocating this range. */
 		last = pa_finding_add(
-			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK,
-			severity_with(isolator, PA_INFO), pfn,
+			c->findings, PA_CHECK_ISOLATED_PAGEBLOCK, severity, pfn,
 			pfn + block_pages,
 			"isolated pageblocks: nothing can be allocated here");
 		add_isolator(last, isolator);

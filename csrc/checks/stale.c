@@ -23,11 +23,26 @@ static bool is_hotplug(const struct pa_list_fault *fault)
 	       fault->target == PA_TARGET_OFFLINE;
 }
 
+/*
+ * In a section whose state contradicts itself, everything may seem stale: one
+ * finding tells how much, rather than each until there are too many.
+ */
+static bool is_disputed(struct pa_check_context *c, uint64_t pfn)
+{
+	struct pa_finding *f = pfn == PA_NO_PFN ? NULL :
+						  pa_check_disputed(c, pfn);
+
+	if (!f)
+		return false;
+	pa_finding_count(f, pa_checks[PA_CHECK_STALE_PAGE_REFERENCE].id, 1);
+	return true;
+}
+
 /* Lists own or link their pages: nothing in them may be stale. */
 static void check_fault(struct pa_check_context *c,
 			const struct pa_list_fault *fault)
 {
-	if (fault->kind != PA_FAULT_STALE)
+	if (fault->kind != PA_FAULT_STALE || is_disputed(c, fault->pfn))
 		return;
 
 	/* Whether its section's pages may be used is the question itself. */

@@ -59,7 +59,8 @@ static void check_pages(struct pa_check_context *c, const struct pa_walker *w,
 		uint64_t pfn = w->pfns[i];
 		enum pa_target target = target_of(c, pfn);
 
-		if (!is_unfit(w, target) || pfn == crashed)
+		if (!is_unfit(w, target) || pfn == crashed ||
+		    pa_check_disputed(c, pfn))
 			continue;
 
 		struct pa_finding *f = pa_finding_add(
@@ -86,7 +87,7 @@ static void check_positions(struct pa_check_context *c,
 
 		enum pa_target target = target_of(c, pfn);
 
-		if (!pa_target_is_stale(target))
+		if (!pa_target_is_stale(target) || pa_check_disputed(c, pfn))
 			continue;
 
 		struct pa_finding *f = pa_finding_add(

@@ -177,6 +177,9 @@ struct pa_error *pa_check_stale_words(struct pa_check_context *c,
 		while (i + nr < search->unusable.length &&
 		       hits[nr].pfn == hits->pfn)
 			nr++;
+		/* Whether it may be used nobody knows then. */
+		if (pa_check_disputed(c, hits->pfn))
+			continue;
 		err = describe_all(c, hits, nr, &named);
 		if (!err && named.nr)
 			report(c, hits->pfn, &named);

@@ -6,6 +6,7 @@ from __future__ import annotations
 import drgn
 import pytest
 from drgn.helpers.linux import mmzone
+from places import busy_block, isolate
 from planting import NO_TYPE, Expected, Site
 
 ZONES = ("DMA", "DMA32", "Normal", "Movable")
@@ -115,30 +116,7 @@ def test_balloon(site: Site) -> None:
 # Isolated pageblocks.
 
 
-def isolate(site: Site, pfn: int) -> None:
-    """Mark a pageblock as isolated, and nothing else."""
-    flags = site.section_of(pfn).usage.pageblock_flags
-    block = pfn % site.section_pages >> 9
-    try:
-        bit = int(site.prog.constant("PB_migrate_isolate"))
-        bits, value, mask = 8, 1 << bit, 1 << bit
-    except LookupError:
-        bits, value, mask = 4, int(site.prog.constant("MIGRATE_ISOLATE")), 7
-    address = flags.address_
-    assert address is not None
-    address += block * bits // 64 * 8
-    shift = block * bits % 64
-    word = site.prog.read_u64(address) & ~(mask << shift) | value << shift
-    site.write(address, word.to_bytes(8, "little"))
-
-
 ISOLATED: Expected = ("isolated-pageblock", "bug", None, None)
-
-
-def busy_block(site: Site) -> int:
-    """A pageblock of the zone Movable without a free page in it: a THP."""
-    pfn: int = site.events("thp")[0]["pfn"]
-    return pfn - pfn % 512
 
 
 def test_isolate_counter(site: Site, zone: drgn.Object) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import drgn
 import pytest
 from drgn.helpers.linux.pid import find_task, for_each_task
+from drgn.helpers.linux.xarray import xa_load
 from lab import crash, make
-from places import hole, offline, removed
+from places import busy_block, hole, isolate, offline, removed
 from planting import Audited, Site
 
 from drgn_contrib import run, target
@@ -230,3 +231,39 @@ def test_who_offlines_memory(site: Site) -> None:
     frame.enter("offline_pages")
     frame.work_on(pfn)
     assert stale(site.audit(), pfn) == ["info"]
+
+
+# Whose pageblocks are isolated.
+
+
+def memory_block(site: Site, pfn: int) -> drgn.Object:
+    blocks = site.prog["memory_blocks"].address_of_()
+    found = xa_load(blocks, pfn // site.section_pages)
+    return drgn.cast("struct memory_block *", found)
+
+
+def going_offline(site: Site) -> int:
+    """A macro of this value, before it was an enumerator."""
+    try:
+        return int(site.prog.constant("MEM_GOING_OFFLINE"))
+    except LookupError:
+        return 1 << 1
+
+
+def test_isolated_pageblock(site: Site) -> None:
+    """Who allocates a range isolates it; who offlines memory says so in its memory block."""
+    pfn = busy_block(site)
+    for function, going, severity in (
+        ("start_isolate_page_range", False, "info"),
+        ("offline_pages", False, "suspect"),
+        ("offline_pages", True, "info"),
+    ):
+        with site.planted():
+            isolate(site, pfn)
+            site.add(site.zone("Movable").nr_isolate_pageblock, 1)
+            if going:
+                site.set(memory_block(site, pfn).state, going_offline(site))
+            Frame(site).enter(function)
+            found = [f for f in site.audit().findings if f["check"] == "isolated-pageblock"]
+            assert severity in {f["severity"] for f in found if f["pfn"] == pfn}
+            assert {f["severity"] for f in found} == {severity}
