@@ -38,6 +38,9 @@ _LRU_WORDS = (1, 2)
 #: What a list may do to a check by changing under it: in another read it may be whole.
 _BY_CHANCE = ("partial", "failed")
 
+#: Evidence of who had a page in hand at that instant, or had a word of it.
+_PASSING = {"also_named_by", "task", "pid", "in_flight", "waiting", "waiters"}
+
 _Found = Dict[str, Any]
 _Key = Tuple[str, Optional[int], Optional[int], str]
 
@@ -52,7 +55,20 @@ class _Suspect:
 
     def restart(self, found: _Found, now: float) -> None:
         """It has changed, and so says nothing yet."""
-        self.found, self.since, self.reads = found, now, 1
+        self.found, self.since, self.reads = found, now, 1 if _is_judged(found) else 0
+
+    def repeat(self, found: _Found) -> None:
+        """It is the same. The mildest that was said of it counts, but for what says nothing.
+
+        A stack that names the page in one read and not in another does not hold it; nor
+        does the buffer that we read through, where words of other pages pass.
+        """
+        if not _is_judged(found):
+            return
+        severities = (found["severity"], self.found["severity"])
+        if not _is_judged(self.found) or severities == ("suspect", "bug"):
+            self.found = found
+        self.reads += 1
 
 
 def audit_live(
@@ -81,12 +97,12 @@ def audit_live(
         result = kernel.audit(checks, progress, max_cpu=max_cpu)
         reads += 1
         now = time.monotonic()
-        found = {_key(f): f for f in _judged(result)}
+        found = {_key(f): f for f in result["findings"]}
         whole = {c["id"] for c in result["checks"] if c["status"] not in _BY_CHANCE}
         for key, suspect in list(suspects.items()):
             again = found.get(key)
-            if again == suspect.found and key not in moved:
-                suspect.reads += 1
+            if again is not None and _same(again, suspect.found) and key not in moved:
+                suspect.repeat(again)
             elif key[0] not in whole:
                 # This read says nothing of it.
                 continue
@@ -95,16 +111,16 @@ def audit_live(
                 dropped += 1
             else:
                 suspect.restart(again, now)
-        for key, new in found.items():
+        for key, new in ((_key(f), f) for f in _judged(result)):
             # What no read could see before; else it is a change that is under way now.
             if best[key[0]]["status"] in _BY_CHANCE and key not in suspects:
                 suspects[key] = _Suspect(new, now)
         best.update((c["id"], c) for c in result["checks"] if c["id"] in whole)
     result["checks"] = list(best.values())
     settled = {key: s for key, s in suspects.items() if s.reads >= SETTLED}
-    result["findings"] = [f for f in result["findings"] if f["severity"] == "info"] + [
-        _with_reads(suspect, now) for suspect in settled.values()
-    ]
+    result["findings"] = [
+        f for f in result["findings"] if not _is_judged(f) and _key(f) not in suspects
+    ] + [_with_reads(suspect, now) for suspect in settled.values()]
     unsettled = [s.found for key, s in suspects.items() if key not in settled]
     _tell_unsettled(result, unsettled, reads)
     live = LiveRun(
@@ -124,8 +140,20 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def _is_judged(found: _Found) -> bool:
+    return bool(found["severity"] != "info")
+
+
 def _judged(result: Mapping[str, Any]) -> "List[_Found]":
-    return [f for f in result["findings"] if f["severity"] != "info"]
+    return list(filter(_is_judged, result["findings"]))
+
+
+def _same(a: _Found, b: _Found) -> bool:
+    """Whether two reads found the same, whoever had to do with it meanwhile."""
+    if a["summary"] != b["summary"]:
+        return False
+    keys = (a["evidence"].keys() | b["evidence"].keys()) - _PASSING
+    return all(a["evidence"].get(key) == b["evidence"].get(key) for key in keys)
 
 
 def _key(found: _Found) -> _Key:

@@ -64,6 +64,8 @@ def run(
         kernel, result, live = audit_live(opened, checks, progress, max_cpu=max_cpu)
     else:
         result = kernel.audit(checks, progress, max_cpu=max_cpu)
+    # It searches once more, of which a running kernel makes something else.
+    findings = result["findings"] if live else typed.name_pointers(opened, result["findings"])
     log = read_log(kernel)
     records = kernel.log_records()
     return report.Report(
@@ -79,12 +81,7 @@ def run(
         },
         census=tuple(report.CensusPart(**part) for part in result["census"]),
         checks=tuple(report.CheckResult(**check) for check in result["checks"]),
-        findings=report.sort_findings(
-            [
-                _finding(found, log, opened.prog)
-                for found in typed.name_pointers(opened, result["findings"])
-            ]
-        ),
+        findings=report.sort_findings([_finding(found, log, opened.prog) for found in findings]),
         walkers=tuple(result["walkers"]),
         live=live,
     )

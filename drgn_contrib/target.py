@@ -24,6 +24,9 @@ KCORE = "/proc/kcore"
 #: ELF e_machine of the architectures that drgn and we both know.
 _EM_X86_64 = 62
 
+#: In a Program's cache: the files that it was said to be of.
+_PATHS = "pageaudit_paths"
+
 #: Where distributions and kernel builds put a vmlinux with debug info.
 _VMLINUX_PLACES = (
     "/usr/lib/debug/boot/vmlinux-{0}",
@@ -97,9 +100,13 @@ def open_program(
 
     if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         raise TargetError("the Program is no Linux kernel")
+    # Helpers take a Program alone: what an old drgn does not tell is told once.
+    paths = paths or prog.cache.get(_PATHS, ())
     source = _program_source(prog, paths)
     layout = _find_layout(source, [], _LoadedFinder(prog))
     kernel = Kernel(source, layout, threads=threads)
+    if paths:
+        prog.cache[_PATHS] = tuple(paths)
     path = _core_path(prog, paths)
     return OpenedTarget(path or "drgn Program", source, layout, kernel, prog, threads=threads)
 
@@ -125,7 +132,10 @@ def _program_source(prog: drgn.Program, paths: Sequence[str]) -> Source:
             )
         if path is not None:
             source = Source.open(list(paths) or [path])
-            if _same_note(source.info["vmcoreinfo"], vmcoreinfo):
+            ours = source.info["vmcoreinfo"]
+            if _same_note(ours, vmcoreinfo) or (
+                vmcoreinfo is None and paths and _same_boot(prog, ours)
+            ):
                 return source
             if paths:
                 raise TargetError(f"{path} is not the dump of this Program")
@@ -172,6 +182,18 @@ def _program_vmcoreinfo(prog: drgn.Program) -> Optional[bytes]:
 
 def _same_note(ours: Optional[bytes], theirs: Optional[bytes]) -> bool:
     return ours is not None and theirs is not None and ours.rstrip(b"\0") == theirs.rstrip(b"\0")
+
+
+def _same_boot(prog: drgn.Program, note: Optional[bytes]) -> bool:
+    """Whether release and place of the kernel, which is random, are those of the note."""
+    place = vmcoreinfo_value(note, "SYMBOL(init_uts_ns)")
+    try:
+        release = prog["UTS_RELEASE"].string_().decode()
+        address = prog["init_uts_ns"].address_
+    except KeyError:
+        return False
+    same_release = vmcoreinfo_value(note, "OSRELEASE") == release
+    return place is not None and same_release and int(place, 16) == address
 
 
 class _LoadedFinder:

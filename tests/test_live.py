@@ -110,6 +110,19 @@ def test_a_torn_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["checks"][0]["status"] == "ran"
 
 
+def test_a_task_that_had_a_word_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What names a page in one read alone does not hold it."""
+
+    def found(read: int) -> "List[Finding]":
+        if read == 2:
+            return [finding(1, severity="info", refcount=2, task="x")]
+        return [finding(1, severity="suspect" if read == 3 else "bug", refcount=2)]
+
+    result, ran = run(Machine(found), monkeypatch)
+    assert (ran.reads, ran.dropped) == (live.SETTLED + 1, 0)
+    assert [f["severity"] for f in result["findings"]] == ["suspect"]
+
+
 def test_a_list_that_is_always_torn(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(lambda read: [])
     machine.torn = tuple(range(20))

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A plugin for sos report: an audit of the running kernel's memory map, within bounds."""
+
+from sos.report.plugins import IndependentPlugin, Plugin
+
+
+class Pageaudit(Plugin, IndependentPlugin):
+    """What pageaudit says of the running kernel."""
+
+    short_desc = "Audit of the kernel's map of physical memory"
+    plugin_name = "pageaudit"
+    profiles = ("kernel", "memory", "debug")
+    packages = ("drgn-contrib",)
+    commands = ("pageaudit",)
+
+    def setup(self) -> None:
+        """Collect the report as text and as JSON."""
+        bounds = "--live --max-cpu 25 --max-memory 1024"
+        self.add_cmd_output(f"pageaudit {bounds} --summary", timeout=300)
+        self.add_cmd_output(
+            f"pageaudit {bounds} --json -", suggest_filename="pageaudit.json", timeout=300
+        )
