@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import re
+import stat
 from typing import Any
 
 import drgn
 import pytest
+from drgn.helpers.linux.fs import for_each_file
+from drgn.helpers.linux.pid import find_task
+from places import altmap
 from planting import PAGE_SIZE, Expected, Site
 
 IDLE_PAGES = 64
@@ -72,6 +76,37 @@ def test_one_that_is_named(site: Site) -> None:
     site.set(site.prog["kexec_crash_image"], int(site.page(folio[0])))
     (finding,) = site.expect(found("device-page-reference", folio, "suspect"))
     assert "kexec_crash_image" in finding["evidence"]["also_named_by"]
+
+
+def splice(site: Site, pfn: int) -> None:
+    """One more buffer in a pipe, as vmsplice() would add it."""
+    (pid,) = {event["pid"] for event in site.events("pipe")}
+    task = find_task(site.prog, pid)
+    inodes = (file.f_inode for _, file in for_each_file(task))
+    pipe = next(inode.i_pipe for inode in inodes if stat.S_ISFIFO(int(inode.i_mode)))
+    mask = int(pipe.ring_size) - 1
+    last = pipe.bufs[int(pipe.head) - 1 & mask]
+    buffer = pipe.bufs[int(pipe.head) & mask]
+    site.write(int(buffer.address_of_()), last.to_bytes_())
+    site.set(buffer.page, int(site.page(pfn)))
+    site.add(pipe.head, 1)
+
+
+def test_altmap_page_as_data(site: Site) -> None:
+    """Where a device keeps its memmap there is nothing that a pipe may hold."""
+    pfn = altmap(site)
+    splice(site, pfn)
+    (finding,) = site.expect(("stale-page-reference", "bug", pfn, pfn + 1))
+    assert finding["evidence"]["target"] == "altmap metadata"
+    assert "pipe_inode_info" in finding["evidence"]["holder"]
+
+
+def test_device_page_as_data(site: Site) -> None:
+    """Its data may well be held."""
+    folio = idle_folio(site, pgmaps(site)[0])
+    splice(site, folio[0])
+    site.add(site.refcount(folio[0]), 1)
+    site.expect_nothing()
 
 
 @pytest.mark.parametrize("kernel", ["v5.10"])
