@@ -6,6 +6,7 @@
 #include "census/poisoned.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
+#include "kernel/raw_hwp.h"
 
 /* False, with the status set, on a kernel without memory failure handling. */
 static bool has_poison(struct pa_check_context *c,
@@ -147,7 +148,55 @@ struct poison_count {
 	uint64_t flagged;
 	uint64_t hugetlb;
 	uint64_t device;
+	/* Of those hugetlb folios: pages on their raw_hwp_list. */
+	uint64_t raw;
+	/* Folios whose list could not be read, or that has lost entries. */
+	uint64_t raw_unknown;
 };
+
+/* HPG_raw_hwp_unreliable: there was no memory for an entry. */
+static bool is_unreliable(const struct pa_census *census, uint64_t head_pfn)
+{
+	const struct pa_layout *layout = census->kernel->layout;
+
+	if (!PA_HAS_ENUM(layout, HPG_raw_hwp_unreliable))
+		return true;
+	for (size_t i = 0; i < census->hugetlb.length; i++)
+		if (census->hugetlb.items[i].pfn == head_pfn)
+			return census->hugetlb.items[i].private_ >>
+				       PA_ENUM(layout, HPG_raw_hwp_unreliable) &
+			       1;
+	return true;
+}
+
+/* folio_set_hugetlb_hwpoison(): each entry is counted once. */
+static struct pa_error *count_raw(struct pa_check_context *c,
+				  struct poison_count *count)
+{
+	const struct pa_census *census = c->census;
+	struct pa_error *err = NULL;
+
+	for (size_t i = 0; !err && i < census->poisoned.length; i++) {
+		const struct pa_poisoned *p = &census->poisoned.items[i];
+		struct pa_raw_hwp raw = { 0 };
+
+		if (!p->hugetlb || p->pfn != p->head_pfn)
+			continue;
+		err = pa_raw_hwp_read(c->kernel, c->memmap->memory, p->pfn,
+				      &raw);
+		if (err || is_unreliable(census, p->pfn))
+			count->raw_unknown++;
+		else
+			count->raw += raw.pfns.length;
+		pa_raw_hwp_deinit(&raw);
+		if (pa_error_is_target(err) ||
+		    (err && err->code == PA_ERROR_MISSING)) {
+			pa_error_destroy(err);
+			err = NULL;
+		}
+	}
+	return err;
+}
 
 static struct poison_count count_poisoned(const struct pa_census *census)
 {
@@ -256,30 +305,34 @@ static struct pa_error *check_node_stats(struct pa_check_context *c)
 static bool check_total(struct pa_check_context *c, uint64_t total,
 			const struct poison_count *count)
 {
+	uint64_t known = count->flagged + count->raw;
+	/* Where the lists are not known, a folio counts as one page. */
+	uint64_t all = known + count->raw_unknown + count->device;
 	struct pa_finding *f = NULL;
 
-	if (count->flagged > total)
+	if (known > total)
 		f = pa_finding_add(c->findings, PA_CHECK_HWPOISON_ACCOUNTING,
 				   PA_BUG, PA_NO_PFN, PA_NO_PFN,
 				   "%" PRIu64
-				   " pages of RAM are flagged as poisoned, "
-				   "num_poisoned_pages is %" PRIu64,
-				   count->flagged, total);
-	else if (total > count->flagged + count->hugetlb + count->device)
+				   " pages of RAM are flagged or listed as "
+				   "poisoned, num_poisoned_pages is %" PRIu64,
+				   known, total);
+	else if (total > all)
 		f = pa_finding_add(
 			c->findings, PA_CHECK_HWPOISON_ACCOUNTING, PA_INFO,
 			PA_NO_PFN, PA_NO_PFN,
 			"num_poisoned_pages is %" PRIu64 ", %" PRIu64
-			" pages are flagged: the rest is raw poison of hugetlb "
-			"pages, of device memory, or was never flagged",
-			total, count->flagged + count->hugetlb + count->device);
+			" pages are flagged or listed: the rest is poison of "
+			"device memory, or was never flagged",
+			total, all);
 	if (!f)
 		return false;
 	pa_finding_number(f, "num_poisoned_pages", (int64_t)total);
 	pa_finding_number(f, "flagged", (int64_t)count->flagged);
 	pa_finding_number(f, "flagged_hugetlb", (int64_t)count->hugetlb);
+	pa_finding_number(f, "raw_hugetlb_pages", (int64_t)count->raw);
 	pa_finding_number(f, "flagged_device", (int64_t)count->device);
-	return count->flagged > total;
+	return known > total;
 }
 
 struct pa_error *pa_check_hwpoison_accounting(struct pa_check_context *c,
@@ -303,6 +356,10 @@ struct pa_error *pa_check_hwpoison_accounting(struct pa_check_context *c,
 		c->memmap->memory, PA_SYM(kernel->layout, num_poisoned_pages),
 		&total);
 
+	if (err)
+		return err;
+
+	err = count_raw(c, &count);
 	if (err)
 		return err;
 

@@ -226,6 +226,32 @@ def test_counted_and_not_flagged(poisoned: Site) -> None:
     assert ("hwpoison-accounting", "info", None, None) in poisoned.audit().infos()
 
 
+def test_raw_pages_of_hugetlb_folios(poisoned: Site) -> None:
+    """Pages on a raw_hwp_list are counted like flagged ones: one less in the total is too few."""
+    heads = [
+        pfn
+        for event in poisoned.events("poison")
+        if event["kind"] == "hugetlb"
+        and int(poisoned.flags(pfn := event["pfn"] // 512 * 512)) & poisoned.flag("PG_hwpoison")
+        and int(poisoned.flags(pfn)) & poisoned.flag("PG_head")
+    ]
+    try:
+        poisoned.prog.type("struct folio").member("_hugetlb_hwpoison")
+    except LookupError:
+        heads = []
+    total = poisoned.prog["num_poisoned_pages"].counter
+    with poisoned.planted():
+        poisoned.add(total, 5)
+        (finding,) = (
+            found for found in poisoned.audit().findings if found["check"] == "hwpoison-accounting"
+        )
+        assert finding["evidence"]["raw_hugetlb_pages"] == len(heads)
+    if heads:
+        poisoned.add(total, -1)
+        (finding,) = poisoned.expect(COUNTER)
+        assert finding["evidence"]["raw_hugetlb_pages"] == len(heads)
+
+
 def test_poison_of_a_device_page(poisoned: Site) -> None:
     """Not in the count of any block."""
     ranges = poisoned.ranges("device")
