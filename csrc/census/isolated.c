@@ -67,6 +67,8 @@ struct finding {
 	struct pa_private_lists lists;
 	/* Heads of lists on some task's stack, to the task; pfns that are in. */
 	struct pa_map heads, seen;
+	/* Tasks in collapse_file(). */
+	struct pa_map collapsers;
 	struct list {
 		uint64_t head, task;
 	} list;
@@ -99,6 +101,7 @@ static bool is_moving(const struct pa_layout *layout, uint64_t word)
 
 static bool keep_stack(void *arg, const struct pa_stack *stack)
 {
+	static const enum pa_symbol_id collapse[] = { PA_SYM_collapse_file };
 	struct finding *f = arg;
 	struct extent extent = {
 		.start = stack->address,
@@ -110,6 +113,9 @@ static bool keep_stack(void *arg, const struct pa_stack *stack)
 		if (is_moving(f->walk->layout, stack->words[i]))
 			f->isolated->mover = stack->task;
 	if (stack->address && !pa_array_append(&f->stacks, extent))
+		f->failed = true;
+	if (pa_stack_is_in(f->walk->layout, stack, collapse, 1) &&
+	    !pa_map_set(&f->collapsers, stack->task, 0))
 		f->failed = true;
 	return !f->failed;
 }
@@ -208,6 +214,7 @@ static struct pa_error *add(struct finding *f, uint64_t pfn)
 		.pfn = pfn,
 		.head = f->list.head,
 		.task = f->list.task,
+		.collapsing = pa_map_has(&f->collapsers, f->list.task),
 	};
 	const uint8_t *byte = pa_census_class(f->walk->census, pfn);
 	uint8_t class = byte ? *byte & PA_CLASS_MASK : PA_CLASS_UNKNOWN;
@@ -366,6 +373,7 @@ struct pa_error *pa_isolated_prepare(struct pa_holder_walk *walk,
 	pa_array_deinit(&f.stacks);
 	pa_map_deinit(&f.heads);
 	pa_map_deinit(&f.seen);
+	pa_map_deinit(&f.collapsers);
 	pa_private_lists_deinit(&f.lists);
 	if (err)
 		pa_isolated_census_destroy(f.isolated);
@@ -380,7 +388,7 @@ struct pa_error *pa_isolated_item(struct pa_holder_walk *walk, uint64_t index)
 
 	(void)index;
 	pa_array_for_each(isolated, &walk->census->isolated->list) {
-		const struct pa_reference ref = {
+		struct pa_reference ref = {
 			.holder = walk->holder,
 			.kind = PA_REF_GET,
 			.count = 1,
@@ -392,6 +400,9 @@ struct pa_error *pa_isolated_item(struct pa_holder_walk *walk, uint64_t index)
 		};
 
 		if (!pa_refer(walk, &ref))
+			break;
+		ref.kind = PA_REF_UNSURE;
+		if (isolated->collapsing && !pa_refer(walk, &ref))
 			break;
 	}
 	return NULL;

@@ -12,6 +12,12 @@ struct pa_isolated {
 	uint64_t pfn;
 	/* Virtual addresses: the list's head, and whose stack it is on. */
 	uint64_t head, task;
+	/*
+	 * collapse_file() has more references of what is on its list: the one
+	 * that it found the folio with, and, once the huge page is in the
+	 * cache, the cache's.
+	 */
+	bool collapsing;
 };
 
 /* Base pages of one node. */

@@ -82,6 +82,18 @@ static struct pa_error *has_kernel_entries(const struct pa_kernel *kernel,
 	return NULL;
 }
 
+/*
+ * dup_mm() begins with a copy of all that the parent's mm says: until
+ * mm_init() gives it a root of its own, it has no tables.
+ */
+static bool is_copy(const struct pa_mms *mms, const struct pa_mm *mm)
+{
+	pa_array_for_each(other, &mms->list)
+		if (other->pgd_phys == mm->pgd_phys)
+			return true;
+	return false;
+}
+
 static struct pa_error *add(const struct pa_kernel *kernel,
 			    struct pa_memory *memory, struct pa_mms *mms,
 			    uint64_t address, uint64_t task)
@@ -94,7 +106,7 @@ static struct pa_error *add(const struct pa_kernel *kernel,
 		err = mm.mm_count ? has_kernel_entries(kernel, memory,
 						       mm.pgd_phys, &sane) :
 				    NULL;
-	if (err || !sane || !mm.mm_count)
+	if (err || !sane || !mm.mm_count || (!task && is_copy(mms, &mm)))
 		return err;
 	mm.task = task;
 	if (task)

@@ -43,7 +43,7 @@ struct pa_error *pa_mms_from_tasks(const struct pa_kernel *kernel,
  * Adds the mm_struct at @address, unless it is known; @task: one that uses it,
  * or 0. One with a count of 0 is on its way to the allocator: not added. One
  * that no task vouches for, and that has not the kernel's entries in its root
- * table, is none.
+ * table, or another mm's root, is none.
  */
 struct pa_error *pa_mms_add(const struct pa_kernel *kernel,
 			    struct pa_memory *memory, struct pa_mms *mms,

@@ -145,6 +145,47 @@ def test_list_like_that_of_thps_to_split(site: Site, scan: bool) -> None:
         site.expect(("refcount-leak", "bug", folio.pfn, folio.pfn + folio.pages))
 
 
+@pytest.mark.parametrize("collapses", [False, True])
+def test_folio_that_becomes_part_of_a_huge_one(site: Site, collapses: bool) -> None:
+    """collapse_file() has isolated it, and found it with a reference before."""
+    folio = find(site, "shmem")
+    (sleeper,) = site.events("aio")
+    words = sleeping_words(site, task(site, sleeper["pid"]))
+    head = next(at for at in words if next(words) == at + 8)
+    node = int(site.lru(folio.pfn).address_of_())
+    site.list_del(site.lru(folio.pfn))
+    site.write(head, struct.pack("<2Q", node, node))
+    site.write(node, struct.pack("<2Q", head, head))
+    flags = site.flags(folio.pfn)
+    site.set(flags, int(flags) & ~site.flag("PG_lru"))
+    site.add(site.refcount(folio.pfn), 2)
+    if collapses:
+        put(site, words, inside(site, "collapse_file"))
+    found = [f for f in site.audit().findings if f["check"] == "refcount-leak"]
+    (finding,) = (f for f in found if f["pfn"] == folio.pfn)
+    assert finding["severity"] == ("info" if collapses else "bug")
+    assert "isolated" in finding["evidence"]["holders"]
+
+
+# Address spaces.
+
+
+@pytest.mark.parametrize("root", ["its own", "its parent's"])
+def test_mm_that_is_a_copy(site: Site, root: str) -> None:
+    """dup_mm() copies all of the parent's at first, the root table, too."""
+    (sleeper,) = site.events("aio")
+    mm = task(site, sleeper["pid"]).mm.read_()
+    parent = task(site, 1).mm.read_()
+    for each in pid.for_each_task(site.prog):
+        if each.mm == mm:
+            site.set(each.mm, 0)
+    if root == "its parent's":
+        site.set(mm.pgd, int(parent.pgd))
+    mms = {each["address"] for each in site.kernel().census()["mms"]}
+    assert int(parent) in mms
+    assert (int(mm) in mms) == (root == "its own")
+
+
 # Bios.
 
 
