@@ -284,6 +284,48 @@ static void check_encodings(void)
 	pa_source_destroy(&m->base);
 }
 
+/* Struct pages of memory that there is none of, besides those looked for. */
+static void check_unusable(void)
+{
+	struct machine *m = make_machine();
+	const uint64_t pfn = NEEDLE, absent = PA_BIT(30);
+	struct pa_search_query query = usual;
+	struct found f;
+
+	put(m, DATA, 0, machine_page(NEEDLE));
+	put(m, DATA, 8, machine_page(absent) | 1);
+	put(m, DATA, 16, machine_page(absent - 1));
+	/* In use; inside of a struct page; behind where there may be memory. */
+	put(m, DATA, 24, machine_page(NEEDLE + 1));
+	put(m, DATA, 32, machine_page(absent) + 8);
+	put(m, DATA, 40, machine_page(absent + 1));
+	put(m, LRU, 0, machine_page(absent));
+	put(m, OLD_STACK + 3, 4000, machine_page(absent));
+	for (int plain = 0; plain < 2; plain++) {
+		query.plain = plain;
+		query.unusable_end = absent + 1;
+		search(m, query, 2, &pfn, 1, &f);
+		CHECK(f.result.hits.length == 1 &&
+		      is_hit(&f, DATA, 0, PA_ENCODING_PAGE));
+		CHECK(f.result.unusable.length == 2 &&
+		      f.result.nr_unusable == 2);
+		CHECK(f.result.unusable.items[0].pfn == absent - 1 &&
+		      f.result.unusable.items[0].phys == DATA * PAGE + 16);
+		CHECK(f.result.unusable.items[1].pfn == absent &&
+		      f.result.unusable.items[1].encoding ==
+			      PA_ENCODING_PAGE_TAGGED);
+		CHECK(f.result.dropped[PA_DROP_DEAD_STACK] == 1);
+		found_deinit(&f);
+
+		/* Not asked for. */
+		query.unusable_end = 0;
+		search(m, query, 1, &pfn, 1, &f);
+		CHECK(f.result.hits.length == 1 && !f.result.nr_unusable);
+		found_deinit(&f);
+	}
+	pa_source_destroy(&m->base);
+}
+
 /* The same word in every kind of memory. */
 static void check_places(void)
 {
@@ -538,6 +580,7 @@ int main(void)
 	check_needles();
 	check_words();
 	check_encodings();
+	check_unusable();
 	check_places();
 	check_known();
 	check_registers();
