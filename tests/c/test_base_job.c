@@ -92,6 +92,27 @@ static void check_run(unsigned int threads)
 	CHECK(totals.seen[NR_ITEMS - 1] == 0);
 }
 
+/* A job that has used too much rests, and one that is cancelled does not. */
+static void check_rest(void)
+{
+	const double work_seconds = 0.02;
+	struct pa_job job;
+
+	pa_job_init(&job, 1);
+	job.max_cpu = 20;
+	while (pa_job_cpu_clock() - job.cpu_begun < work_seconds)
+		;
+	CHECK_OK(pa_job_check(&job));
+	/* Within the rest that is too short to be taken. */
+	CHECK(pa_job_clock() - job.begun > work_seconds * 100 / 20 - 0.003);
+
+	job.max_cpu = 1;
+	job.cpu_begun -= 100;
+	atomic_store(&job.cancelled, true);
+	CHECK_ERROR(PA_ERROR_CANCELLED, pa_job_check(&job));
+	CHECK(pa_job_clock() - job.begun < 100);
+}
+
 int main(void)
 {
 	struct pa_job job;
@@ -100,6 +121,7 @@ int main(void)
 	check_run(1);
 	check_run(2);
 	check_run(7);
+	check_rest();
 
 	pa_job_init(&job, 0);
 	CHECK(job.threads == 1);
