@@ -70,7 +70,7 @@ static struct pa_error *searcher_create(void *arg, void **ret)
 	s->page = PA_NO_PFN;
 	s->cpu = -1;
 	s->buffer = malloc(BUFFER_BYTES);
-	s->kept = calloc(search->query->needles->nr + 1, 1);
+	s->kept = calloc(search->query->needles->nr + 1, 2);
 	if (!s->buffer || !s->kept)
 		err = &pa_error_no_memory;
 	if (!err)
@@ -446,12 +446,20 @@ static struct pa_error *collect_skipped(struct pa_search *search)
 	return NULL;
 }
 
+static bool is_strong(const struct pa_search_hit *hit)
+{
+	return pa_encoding_is_strong(hit->encoding);
+}
+
+/* By page, strong ones first. */
 static int compare_hits(const void *a, const void *b)
 {
 	const struct pa_search_hit *x = a, *y = b;
 
 	if (x->pfn != y->pfn)
 		return x->pfn < y->pfn ? -1 : 1;
+	if (is_strong(x) != is_strong(y))
+		return is_strong(x) ? -1 : 1;
 	if (x->cpu != y->cpu)
 		return x->cpu > y->cpu ? -1 : 1;
 	return x->phys < y->phys ? -1 : x->phys > y->phys;
@@ -466,7 +474,10 @@ static void settle_hits(struct pa_search_result *result, uint8_t max_hits)
 	if (result->hits.length)
 		qsort(hits, result->hits.length, sizeof(*hits), compare_hits);
 	for (size_t i = 0; i < result->hits.length; i++) {
-		of_page = i && hits[i].pfn == hits[i - 1].pfn ? of_page + 1 : 0;
+		bool more = i && hits[i].pfn == hits[i - 1].pfn &&
+			    is_strong(&hits[i]) == is_strong(&hits[i - 1]);
+
+		of_page = more ? of_page + 1 : 0;
 		if (of_page < max_hits)
 			hits[n++] = hits[i];
 	}

@@ -34,6 +34,14 @@ enum pa_encoding {
 
 extern const char *const pa_encoding_names[PA_NR_ENCODINGS];
 
+/* A pointer to the page or its memory, not a number that may be anything. */
+static inline bool pa_encoding_is_strong(enum pa_encoding encoding)
+{
+	return encoding == PA_ENCODING_PAGE ||
+	       encoding == PA_ENCODING_PAGE_TAGGED ||
+	       encoding == PA_ENCODING_DIRECT;
+}
+
 /* Those that hardly any other word looks like. */
 #define PA_ENCODINGS_USUAL                                              \
 	(PA_BIT(PA_ENCODING_PAGE) | PA_BIT(PA_ENCODING_PAGE_TAGGED) |   \
@@ -56,7 +64,10 @@ struct pa_search_query {
 	const struct pa_needles *needles;
 	/* PA_BIT()s of enum pa_encoding. */
 	uint32_t encodings;
-	/* Hits to keep of each page, at most 255; all are counted. */
+	/*
+	 * Hits to keep of each page, at most 255, of strong encodings and of
+	 * others each; all are counted.
+	 */
 	uint8_t max_hits;
 	/* Virtual addresses of slots that are accounted for; sorted. */
 	const uint64_t *known;

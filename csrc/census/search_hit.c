@@ -222,6 +222,7 @@ static struct pa_error *add_hit(struct pa_searcher *s, uint64_t phys,
 				uint64_t word, uint64_t pfn, uint32_t needle,
 				enum pa_encoding encoding)
 {
+	uint8_t *kept = &s->kept[2 * needle + !pa_encoding_is_strong(encoding)];
 	enum pa_search_drop drop;
 	struct pa_error *err = why_dropped(s, phys, &drop);
 
@@ -234,9 +235,9 @@ static struct pa_error *add_hit(struct pa_searcher *s, uint64_t phys,
 	s->nr_hits++;
 	__atomic_fetch_add(&s->search->result->totals[needle], 1,
 			   __ATOMIC_RELAXED);
-	if (s->kept[needle] >= s->search->query->max_hits)
+	if (*kept >= s->search->query->max_hits)
 		return NULL;
-	s->kept[needle]++;
+	++*kept;
 	if (!pa_array_append(&s->hits, (struct pa_search_hit){
 					       .pfn = pfn,
 					       .needle = needle,

@@ -29,7 +29,7 @@ struct pa_searcher {
 	struct pa_memory *memory;
 	struct pa_memmap *memmap;
 	uint8_t *buffer;
-	/* Hits kept, by needle; owned. */
+	/* Hits kept, by needle: strong ones and others; owned. */
 	uint8_t *kept;
 	PA_ARRAY(struct pa_search_hit) hits, unusable;
 	/* What the page with the last hit is. */

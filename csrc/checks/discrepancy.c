@@ -105,15 +105,7 @@ static enum pa_severity hit_severity(const struct pa_excess *excess,
 				     const struct pa_place *place,
 				     uint64_t *task_ret)
 {
-	switch (hit->encoding) {
-	case PA_ENCODING_PAGE:
-	case PA_ENCODING_PAGE_TAGGED:
-	case PA_ENCODING_DIRECT:
-		break;
-	default:
-		return PA_BUG;
-	}
-	if (place->dead)
+	if (!pa_encoding_is_strong(hit->encoding) || place->dead)
 		return PA_BUG;
 	/* An array that somebody is filling with pages is in his hands. */
 	*task_ret = place->task ? place->task :
@@ -139,12 +131,16 @@ static struct pa_error *find_named(struct pa_check_context *c,
 	struct pa_error *err = out ? NULL : &pa_error_no_memory;
 
 	ret->severity = PA_BUG;
-	for (size_t i = first; !err && i < first + nr; i++) {
-		const struct pa_search_hit *hit = &excess->search.hits.items[i];
+	/* Pointers are told before numbers that may be anything. */
+	for (size_t n = 0; !err && n < 2 * nr; n++) {
+		const struct pa_search_hit *hit =
+			&excess->search.hits.items[first + n % nr];
 		enum pa_severity severity;
 		struct pa_place place;
 		uint64_t task = 0;
 
+		if (pa_encoding_is_strong(hit->encoding) != (n < nr))
+			continue;
 		err = pa_search_place(excess->places, c->memmap->memory, hit,
 				      &place);
 		if (pa_error_is_target(err)) {
