@@ -27,6 +27,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
+    """In the order in which dumps are made, beside the tests: those that need all of them last."""
+
+    def rank(item: pytest.Item) -> "tuple[bool, bool, int]":
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        kernel = params.get("kernel")
+        return (
+            "real" in item.path.parts,
+            item.path.name == "test_healthy.py",
+            KERNELS.index(kernel) if kernel in KERNELS else len(KERNELS),
+        )
+
+    items.sort(key=rank)
+
+
 @pytest.fixture
 def approve(request: pytest.FixtureRequest) -> Approve:
     """approve(name, text): the text must be as tests/golden/name has it."""
