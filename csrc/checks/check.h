@@ -72,6 +72,8 @@ struct pa_check_context {
 	struct pa_job *job;
 	/* For lookups; the check's own thread's. */
 	struct pa_memmap *memmap;
+	/* Virtual address of the task_struct whose stack was told last; or 0. */
+	uint64_t stack_told;
 };
 
 /*

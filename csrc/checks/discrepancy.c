@@ -10,6 +10,7 @@
 #include "census/handled.h"
 #include "census/holder.h"
 #include "checks/coverage.h"
+#include "checks/task_stack.h"
 
 int64_t pa_discrepancy_excess(const struct pa_discrepancy *d,
 			      enum pa_count count)
@@ -323,9 +324,16 @@ struct pa_error *pa_discrepancy_report(struct pa_check_context *c,
 {
 	struct pa_judgement judgement;
 	struct pa_error *err = pa_discrepancy_judge(c, d, &judgement);
+	struct pa_finding *f = NULL;
 
 	if (!err)
-		pa_discrepancy_add(c, check, d, &judgement, summary);
+		f = pa_discrepancy_add(c, check, d, &judgement, summary);
+	/* What a task is doing is told once, not of each folio that it has. */
+	if (f && judgement.task && judgement.task != c->stack_told) {
+		c->stack_told = judgement.task;
+		err = pa_check_add_stack(c, c->census->excess->places, f,
+					 judgement.task);
+	}
 	pa_judgement_deinit(&judgement);
 	return err;
 }

@@ -15,7 +15,6 @@
 struct walk {
 	struct pa_check_context *c;
 	const struct pa_places *places;
-	uint64_t task;
 	FILE *out;
 	unsigned int frames;
 	struct pa_error *err;
@@ -45,7 +44,7 @@ static bool print_stack(void *arg, const struct pa_stack *stack)
 	const struct pa_kallsyms *kallsyms = walk->places->kallsyms;
 
 	/* Registers tell nothing of who called. */
-	if (stack->task != walk->task || !stack->address)
+	if (!stack->address)
 		return true;
 	for (size_t i = 0; i < stack->nr && walk->frames < MAX_FRAMES; i++) {
 		uint64_t va = stack->words[i];
@@ -70,8 +69,7 @@ struct pa_error *pa_check_add_stack(struct pa_check_context *c,
 {
 	pa_auto_free char *text = NULL;
 	size_t length;
-	uint64_t unread;
-	struct walk walk = { .c = c, .places = places, .task = task };
+	struct walk walk = { .c = c, .places = places };
 	struct pa_error *err;
 
 	if (!places->kallsyms)
@@ -79,9 +77,8 @@ struct pa_error *pa_check_add_stack(struct pa_check_context *c,
 	walk.out = open_memstream(&text, &length);
 	if (!walk.out)
 		return &pa_error_no_memory;
-	err = pa_stacks_visit(c->kernel, c->memmap->memory,
-			      &c->census->cpu_tasks, print_stack, &walk,
-			      &unread);
+	err = pa_stack_visit(c->kernel, c->memmap->memory,
+			     &c->census->cpu_tasks, task, print_stack, &walk);
 	if (fclose(walk.out) && !err)
 		err = &pa_error_no_memory;
 	if (!err)

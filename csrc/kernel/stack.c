@@ -204,6 +204,23 @@ struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
 	return err;
 }
 
+struct pa_error *pa_stack_visit(const struct pa_kernel *kernel,
+				struct pa_memory *memory,
+				const struct pa_cpu_tasks *cpus, uint64_t task,
+				pa_stack_fn visit, void *arg)
+{
+	struct walk walk = {
+		.kernel = kernel,
+		.memory = memory,
+		.cpus = cpus,
+		.visit = visit,
+		.arg = arg,
+	};
+
+	visit_task(&walk, task);
+	return walk.err;
+}
+
 size_t pa_function_at(const struct pa_layout *layout,
 		      const enum pa_symbol_id *functions, size_t nr,
 		      uint64_t word)

@@ -48,6 +48,12 @@ bool pa_stack_is_in(const struct pa_layout *layout,
 		    const struct pa_stack *stack,
 		    const enum pa_symbol_id *functions, size_t nr);
 
+/* The same of one task; nothing if its stack could not be read. */
+struct pa_error *pa_stack_visit(const struct pa_kernel *kernel,
+				struct pa_memory *memory,
+				const struct pa_cpu_tasks *cpus, uint64_t task,
+				pa_stack_fn visit, void *arg);
+
 /* What pa_stacks_find() found. */
 struct pa_stack_hit {
 	/* Virtual address of the task_struct; 0: no task. */

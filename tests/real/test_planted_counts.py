@@ -154,6 +154,9 @@ def test_extra_reference_of_a_task(site: Site, folio: Mapped, tag: int) -> None:
     assert site.new_infos() == {about("refcount-leak", folio, "info")}
     (finding,) = (f for f in site.audit().findings if f["check"] == "refcount-leak")
     assert f"stack of aio ({sleeper['pid']})" in finding["evidence"]["also_named_by"]
+    named = {line.split("+")[0] for line in finding["evidence"]["stack"].split("\n")}
+    frames = [f.name for f in site.prog.stack_trace(sleeper["pid"]) if not f.is_inline]
+    assert set(frames[1:3]) <= named
 
 
 def test_extra_reference_of_an_object(site: Site, folio: Mapped) -> None:
