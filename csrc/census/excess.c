@@ -9,6 +9,41 @@
 /* Of each page; a reader wants to know of some. */
 #define MAX_HITS 16
 
+bool pa_excess_is_stuck(const struct pa_excess *excess,
+			const struct pa_waited *waited)
+{
+	const struct pa_waiter *waiters =
+		excess->waiting.waiters.list.items + waited->first;
+
+	if (!waited->readable || !waited->locked || waited->task)
+		return false;
+	for (size_t i = 0; i < waited->nr; i++)
+		if (waiters[i].kind == PA_WAIT_LOCK)
+			return true;
+	return false;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct pa_pfn_range *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* Sorted and disjoint: a folio whose counts disagree may be stuck as well. */
+static void settle(struct pa_watch *watch)
+{
+	size_t nr = 0;
+
+	if (watch->ranges.length)
+		qsort(watch->ranges.items, watch->ranges.length,
+		      sizeof(*watch->ranges.items), compare_ranges);
+	pa_array_for_each(range, &watch->ranges)
+		if (!nr || range->start >= watch->ranges.items[nr - 1].end)
+			watch->ranges.items[nr++] = *range;
+	watch->ranges.length = nr;
+}
+
 static struct pa_error *find_slots(struct pa_census *census, struct pa_job *job,
 				   struct pa_excess *excess)
 {
@@ -25,7 +60,15 @@ static struct pa_error *find_slots(struct pa_census *census, struct pa_job *job,
 		if (!pa_array_append(&watch.ranges, range))
 			err = &pa_error_no_memory;
 	}
-	if (!err)
+	pa_array_for_each(waited, &excess->waiting.pages)
+		if (!err && pa_excess_is_stuck(excess, waited) &&
+		    !pa_array_append(
+			    &watch.ranges,
+			    (struct pa_pfn_range){ .start = waited->pfn,
+						   .end = waited->pfn + 1 }))
+			err = &pa_error_no_memory;
+	settle(&watch);
+	if (!err && watch.ranges.length)
 		err = pa_holders_find(census, job, &watch, &excess->slots);
 	pa_array_deinit(&watch.ranges);
 	return err;
@@ -98,11 +141,11 @@ static struct pa_error *find_unusable_end(const struct pa_census *census,
 	return err;
 }
 
-static struct pa_error *search(struct pa_census *census, struct pa_job *job,
+static struct pa_error *search(struct pa_census *census,
+			       struct pa_memory *memory, struct pa_job *job,
 			       struct pa_excess *excess)
 {
 	PA_ARRAY(uint64_t) known = { 0 };
-	struct pa_memory *memory = NULL;
 	uint64_t unusable_end = 0;
 	struct pa_error *err = pa_needles_init(&excess->needles);
 
@@ -112,6 +155,9 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 		err = pa_needles_add(&excess->needles, d->pfn,
 				     PA_BIT(d->order));
 	}
+	pa_array_for_each(waited, &excess->waiting.pages)
+		if (!err && pa_excess_is_stuck(excess, waited))
+			err = pa_needles_add(&excess->needles, waited->pfn, 1);
 	if (!err)
 		err = pa_needles_settle(&excess->needles);
 	pa_array_for_each(slot, &excess->slots.list)
@@ -121,11 +167,7 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 		qsort(known.items, known.length, sizeof(*known.items),
 		      compare_addresses);
 	if (!err)
-		err = pa_kernel_memory(census->kernel, &memory);
-	if (!err)
 		err = find_unusable_end(census, memory, &unusable_end);
-	if (!err && excess->nr_folios)
-		err = find_waiters(census, memory, excess);
 	if (!err && excess->nr_folios)
 		err = pa_in_hand_init(census, memory, PA_IN_HAND_ALL,
 				      &excess->in_hand);
@@ -147,7 +189,6 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 
 		err = pa_search(excess->places, job, &query, &excess->search);
 	}
-	pa_memory_destroy(memory);
 	pa_array_deinit(&known);
 	return err;
 }
@@ -155,6 +196,7 @@ static struct pa_error *search(struct pa_census *census, struct pa_job *job,
 struct pa_error *pa_census_excess(struct pa_census *census, struct pa_job *job)
 {
 	struct pa_excess *excess = calloc(1, sizeof(*excess));
+	struct pa_memory *memory = NULL;
 	struct pa_error *err;
 
 	if (!excess)
@@ -163,8 +205,15 @@ struct pa_error *pa_census_excess(struct pa_census *census, struct pa_job *job)
 	if (census->counts)
 		excess->nr_folios =
 			pa_min(census->counts->list.length, MAX_FOLIOS);
-	err = excess->nr_folios ? find_slots(census, job, excess) : NULL;
-	return err ? err : search(census, job, excess);
+	err = pa_kernel_memory(census->kernel, &memory);
+	if (!err)
+		err = find_waiters(census, memory, excess);
+	if (!err)
+		err = find_slots(census, job, excess);
+	if (!err)
+		err = search(census, memory, job, excess);
+	pa_memory_destroy(memory);
+	return err;
 }
 
 void pa_excess_destroy(struct pa_excess *excess)

@@ -23,7 +23,11 @@ struct pa_excess {
 	struct pa_search_result search;
 	/* Of tasks that take or drop references of many pages. */
 	struct pa_in_hand in_hand;
-	/* Who waits for what pages; empty where that is not known. */
+	/*
+	 * Who waits for what pages; empty where that is not known. Those that
+	 * are locked, with a task that waits for the lock and nobody who has
+	 * them in hand, are looked for as well.
+	 */
 	struct pa_waiting waiting;
 	/* Who goes through memory by pfn. */
 	struct pa_walkers walkers;
@@ -34,6 +38,10 @@ struct pa_excess {
 /* Builds census->excess: census part PA_CENSUS_EXCESS. */
 struct pa_error *pa_census_excess(struct pa_census *census, struct pa_job *job);
 void pa_excess_destroy(struct pa_excess *excess);
+
+/* Whether somebody waits for the lock of a page that nobody has in hand. */
+bool pa_excess_is_stuck(const struct pa_excess *excess,
+			const struct pa_waited *waited);
 
 /* The hits, and the slots, of pages [pfn, end): first index and number. */
 size_t pa_excess_hits(const struct pa_excess *excess, uint64_t pfn,

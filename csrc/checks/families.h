@@ -27,6 +27,7 @@ PA_CHECK_FUNCTION(pa_check_device_page_reference);
 PA_CHECK_FUNCTION(pa_check_refcount_leak);
 PA_CHECK_FUNCTION(pa_check_refcount_underflow);
 PA_CHECK_FUNCTION(pa_check_counter_drift);
+PA_CHECK_FUNCTION(pa_check_page_lock);
 PA_CHECK_FUNCTION(pa_check_hwpoison_in_buddy);
 PA_CHECK_FUNCTION(pa_check_hwpoison_neighbour_leak);
 PA_CHECK_FUNCTION(pa_check_hwpoison_accounting);

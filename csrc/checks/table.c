@@ -222,6 +222,17 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		.run = pa_check_counter_drift,
 		.needs = COUNTS,
 	},
+	[PA_CHECK_PAGE_LOCK] = {
+		.id = "page-lock",
+		.summary = "a locked page is waited for, and nobody works on "
+			   "it",
+		.doc = "A task waits for a page's lock, and no task, bio or "
+		       "other object in use names the page: whoever locked "
+		       "it may have forgotten it. What only hardware knows "
+		       "looks the same: info.",
+		.run = pa_check_page_lock,
+		.needs = COUNTS,
+	},
 	[PA_CHECK_HWPOISON_IN_BUDDY] = {
 		.id = "hwpoison-in-buddy",
 		.summary = "a poisoned page is on a free list or inside a free "
@@ -294,6 +305,7 @@ const enum pa_check_id pa_check_order[PA_NR_CHECKS] = {
 	PA_CHECK_HWPOISON_MAPPED,
 	PA_CHECK_PGMAP_DANGLING,
 	PA_CHECK_ISOLATED_PAGEBLOCK,
+	PA_CHECK_PAGE_LOCK,
 	PA_CHECK_COUNTER_DRIFT,
 	/* Last: its drifts may be what others have explained. */
 	PA_CHECK_ZONE_ACCOUNTING,

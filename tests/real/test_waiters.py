@@ -196,3 +196,25 @@ def test_not_on_the_stack(waiting_site: Site) -> None:
     found = site.kernel().waiters()
     assert not found["waiters"]
     assert found["unreadable"] == 1
+
+
+def test_nobody_works_on_it(kernel: str, open_site: OpenSite) -> None:
+    """A locked folio that is waited for; then with all gone that names it but the waiters."""
+    site = open_site(kernel, "census")
+    with site.planted():
+        site.expect_nothing()
+        assert not any(f["check"] == "page-lock" for f in site.audit().findings)
+        task, page, _, _ = next(queued(site.prog))
+        pfn = site.pfn(drgn.Object(site.prog, "struct page *", page))
+        named = [
+            hit
+            for hit in site.kernel().search([pfn])["hits"]
+            if hit["word"] & ~3 == page and hit["place"]["kind"] != "stack"
+        ]
+        assert named
+        for hit in named:
+            site.core.write(hit["phys"], bytes(8))
+        (finding,) = (f for f in site.audit().findings if f["check"] == "page-lock")
+        assert (finding["pfn"], finding["severity"]) == (pfn, "info")
+        waiter = drgn.Object(site.prog, "struct task_struct *", task)
+        assert f"(pid {int(waiter.pid)})" in finding["evidence"]["task"]
