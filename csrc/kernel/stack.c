@@ -221,6 +221,18 @@ struct pa_error *pa_stack_visit(const struct pa_kernel *kernel,
 	return walk.err;
 }
 
+/* Whether another function that is known begins behind @start, up to @word. */
+static bool has_symbol_between(const struct pa_layout *layout, uint64_t start,
+			       uint64_t word)
+{
+	for (size_t i = 0; i < PA_NR_SYMBOLS; i++)
+		if (layout->symbols[i].known &&
+		    layout->symbols[i].address > start &&
+		    layout->symbols[i].address <= word)
+			return true;
+	return false;
+}
+
 size_t pa_function_at(const struct pa_layout *layout,
 		      const enum pa_symbol_id *functions, size_t nr,
 		      uint64_t word)
@@ -229,7 +241,8 @@ size_t pa_function_at(const struct pa_layout *layout,
 		const struct pa_symbol *symbol = &layout->symbols[functions[i]];
 
 		if (symbol->known && word > symbol->address &&
-		    word - symbol->address < FUNCTION_BYTES)
+		    word - symbol->address < FUNCTION_BYTES &&
+		    !has_symbol_between(layout, symbol->address, word))
 			return i;
 	}
 	return nr;

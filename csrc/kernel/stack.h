@@ -37,7 +37,8 @@ struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
 
 /*
  * The index of the first of @functions that @word is an address in, as good as
- * certain, or @nr. Functions that the kernel lacks are passed over.
+ * certain, or @nr: where functions end is not known, but where the next one of
+ * the table begins. Functions that the kernel lacks are passed over.
  */
 size_t pa_function_at(const struct pa_layout *layout,
 		      const enum pa_symbol_id *functions, size_t nr,

@@ -140,7 +140,9 @@ def test_direct(kernel: str, program: drgn.Program, open_dump: Open) -> None:
     dossier = opened.dossier(sorted({pfn for pages in requests for pfn in pages}))
     found = [each for each in dossier["references"] if each[0] == "block I/O"]
     kind = "pin" if kernel in ("v6.12", "v7") else "get"
-    assert {each[1] for each in found} == {kind}
+    # Who waits for one may have words of the functions that made it on his stack, still.
+    kinds = {each[1] for each in found}
+    assert {kind} <= kinds <= {kind, "unsure"}
     by_bio: "dict[int, list[tuple[int, int]]]" = {}
     for _, _, _, pfn, _, owner, index in found:
         by_bio.setdefault(owner, []).append((index, pfn))

@@ -208,7 +208,10 @@ def test_bio_that_has_dropped_its_pages(requests: Site, function: str) -> None:
     reference = next(
         each
         for each in site.kernel().references([(0, 1 << 18)])
-        if each["holder"] == "block I/O" and not is_compound(site, each["pfn"])
+        if each["holder"] == "block I/O"
+        and each["kind"] != "unsure"
+        and not is_compound(site, each["pfn"])
+        and not site.kernel().dossier([each["pfn"]])["in_hand"]
     )
     pfn = reference["pfn"]
     sleeper = next(each for each in site.events("direct"))
