@@ -166,10 +166,10 @@ class Source:
 
         return fast.from_callback(read, file.info["vmcoreinfo"], False, 62)
 
-def slowly(*arguments):
+def slowly(*arguments, **more):
     global slow
     slow = True
-    return audit(*arguments)
+    return audit(*arguments, **more)
 
 target.Source, run.run = Source, slowly
 sys.exit(cli.main())
@@ -186,6 +186,8 @@ def test_interrupt(threads: str, reads: int) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Shells have it ignored by what they run behind.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stderr is not None
         for _ in range(reads):

@@ -143,6 +143,8 @@ def test_every_header_field(variety: str, tmp_path: Path) -> None:
                 status = run_forked(arguments, output)
             said = output.read_text(errors="replace")
             fine = status in (0, 3) and said == ""
+            # What lies elsewhere is another memory, in which nothing is right.
+            fine |= status == 1 and said == "" and name.startswith("phdr")
             fine |= status == 2 and said.startswith("pageaudit: ") and said.count("\n") == 1
             if not fine:
                 failures.append((name, new.hex(), status, said))

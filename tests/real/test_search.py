@@ -162,7 +162,8 @@ class Oracle:
             return "free_object" if info is not None and not info.allocated else None
         if mm.PageLRU(head) or head.mapping:
             return "user"
-        return "free" if not head._refcount.counter else None
+        # Large kmalloc() has no references on newer kernels; a free block is no compound page.
+        return "free" if not head._refcount.counter and not mm.PageHead(head) else None
 
 
 def test_live_words(light: Site, needle: int) -> None:
