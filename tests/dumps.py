@@ -38,15 +38,30 @@ RECIPES = (
 )
 
 
+#: What some tests want besides.
+MORE = ("files", "pmem2", "memmap-on-memory")
+#: The last that are wanted: of kernels that lose blocks round poisoned pages.
+LAST = (
+    ("v5.10-amd64", "poison"),
+    ("v5.10-amd64", "hwpoison-leak"),
+    ("v6.12", "hwpoison-leak"),
+    ("v7", "hwpoison-leak"),
+)
+
+
 def make_all() -> None:
     """Make every dump that the lab does not have yet."""
-    from lab import kernels, make, recipes
+    from lab import crash, kernels, make, recipes
 
     # pytest, too, takes one kernel after the other.
     for kernel in KERNELS:
-        for recipe in RECIPES:
+        for recipe in (*RECIPES, *MORE):
             if recipes.recipe(recipe).applies(kernels.fetch(kernel)):
                 make.dump(kernel, recipe)
+        for how in ("walker", "sysrq"):
+            crash.dump(kernel, how)
+    for kernel, recipe in LAST:
+        make.dump(kernel, recipe)
 
 
 if __name__ == "__main__":
