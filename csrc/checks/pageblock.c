@@ -89,7 +89,8 @@ static enum pa_severity severity_with(const struct isolator *isolator,
 {
 	if (isolator->hit.task)
 		return busy;
-	return isolator->unread ? PA_SUSPECT : PA_BUG;
+	/* Who does it may be a task whose stack was not read. */
+	return isolator->unread ? PA_INFO : PA_BUG;
 }
 
 static void add_isolator(struct pa_finding *f, const struct isolator *isolator)
@@ -97,6 +98,10 @@ static void add_isolator(struct pa_finding *f, const struct isolator *isolator)
 	if (isolator->hit.task)
 		pa_finding_text(f, "task", "%s (pid %" PRIu32 ")",
 				isolator->hit.comm, isolator->hit.pid);
+	else if (isolator->unread)
+		pa_finding_text(f, "task",
+				"unknown: %" PRIu64 " stacks could not be read",
+				isolator->unread);
 	else
 		pa_finding_text(f, "task",
 				"none is offlining or allocating a range");
@@ -302,5 +307,10 @@ struct pa_error *pa_check_isolated_pageblock(struct pa_check_context *c,
 
 		report_count(c, zone, &isolated[i], &isolator);
 	}
+	if (!isolator.hit.task && isolator.unread)
+		pa_check_status(result, PA_PARTIAL,
+				"%" PRIu64 " tasks whose stacks could not be "
+				"read may be isolating memory",
+				isolator.unread);
 	return NULL;
 }

@@ -6,6 +6,7 @@ from __future__ import annotations
 import drgn
 import pytest
 from drgn.helpers.linux import mmzone
+from drgn.helpers.linux.pid import for_each_task
 from places import busy_block, isolate
 from planting import NO_TYPE, Expected, Site
 
@@ -139,6 +140,20 @@ def test_isolated_by_nobody(site: Site) -> None:
     isolate(site, pfn + 512)
     site.add(site.zone("Movable").nr_isolate_pageblock, 2)
     site.expect(("isolated-pageblock", "bug", pfn, pfn + 1024))
+
+
+def test_isolated_by_nobody_who_was_read(site: Site) -> None:
+    """The same where a task's stack is not in the dump: it may be he."""
+    tasks = for_each_task(site.prog)
+    sleeper = next(t for t in tasks if not t.on_cpu and t.stack and int(t.pid) > 1)
+    site.set(sleeper.stack, 0xFFFFC00000000000)
+    pfn = busy_block(site)
+    isolate(site, pfn)
+    site.add(site.zone("Movable").nr_isolate_pageblock, 1)
+    audited = site.audit()
+    assert audited.status["isolated-pageblock"] == "partial"
+    (found,) = (f for f in audited.findings if f["check"] == "isolated-pageblock")
+    assert (found["severity"], found["pfn"]) == ("info", pfn)
 
 
 def test_isolated_in_offline_memory(site: Site) -> None:
