@@ -352,8 +352,9 @@ def test_wrong_type(site: Site, lru: LruList, pfn: int) -> None:
     assert "another type" in finding["summary"]
 
 
-def test_lazily_freed(site: Site, lru: LruList, pfn: int) -> None:
+def test_lazily_freed(site: Site, lru: LruList) -> None:
     """An anonymous folio of MADV_FREE lies with those of files: PG_swapbacked is clear."""
+    pfn = next(pfn for pfn in small_folios(site, lru) if int(site.page(pfn).mapping) & 1)
     move(site, pfn, counterpart(site, lru, is_file=not lru.is_file))
     flip(site, pfn, site.flag("PG_swapbacked"))
     count(site, lru.is_file, -1)

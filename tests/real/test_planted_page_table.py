@@ -16,6 +16,7 @@ COUNTS = (
     "refcount-leak",
     "refcount-underflow",
     "counter-drift",
+    "page-lock",
     "stale-page-reference",
     "device-page-reference",
     "hwpoison-mapped",
