@@ -250,6 +250,23 @@ static const struct pa_handled *find_hand(struct pa_check_context *c,
 	return pa_handled_find(census, start, start + span + 1);
 }
 
+/*
+ * collapse_huge_page() clears the PMD first, and then takes the pages of its
+ * table, which it has locked and isolated, from rmap one by one.
+ */
+static uint64_t find_collapser(const struct pa_check_context *c,
+			       const struct pa_discrepancy *d)
+{
+	const struct pa_page_format *f = &c->kernel->page_format;
+
+	if (d->kind == PA_FOLIO_ANON && d->flags & f->flag.locked &&
+	    !(d->flags & f->flag.lru))
+		pa_array_for_each(walker, &c->census->excess->walkers.list)
+			if (walker->walk == PA_WALK_KHUGEPAGED)
+				return walker->task;
+	return 0;
+}
+
 struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 				      const struct pa_discrepancy *d,
 				      struct pa_judgement *ret)
@@ -258,9 +275,11 @@ struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 	const struct pa_handled *hand = find_hand(c, d);
 	struct pa_error *err;
 
-	*ret = (struct pa_judgement){ .task = hand ? hand->task : 0 };
+	*ret = (struct pa_judgement){
+		.task = hand ? hand->task : find_collapser(c, d),
+	};
 	err = find_named(c, d, ret);
-	if (hand || find_unsure(c->census, d))
+	if (ret->task || find_unsure(c->census, d))
 		ret->severity = PA_INFO;
 	if (c->census->stacks_unread || search->unread_stacks ||
 	    search->unreadable_bytes ||

@@ -85,6 +85,28 @@ def test_unmapped_and_not_yet_counted(site: Site, folio: Mapped) -> None:
     assert finding["evidence"]["task"] == f"aio (pid {sleeper['pid']})"
 
 
+def test_table_is_collapsed(site: Site) -> None:
+    """collapse_huge_page() has cleared the PMD; its pages are locked, isolated and in rmap."""
+    functions = ("collapse_huge_page", "hpage_collapse_scan_pmd")
+    known = [name for name in functions if name in {s.name for s in site.prog.symbols(name)}]
+    folio = find(site, "anon")
+    flags, listed = site.flags(folio.pfn), node_counter(site, "NR_LRU_BASE")
+    assert listed is not None
+    site.list_del(site.lru(folio.pfn))
+    site.set(flags, int(flags) & ~site.flag("PG_lru") | site.flag("PG_locked"))
+    site.add(listed, -1)
+    site.write(folio.entry.address, bytes(8))
+    site.expect(about("mapcount-mismatch", folio))
+    if not known:
+        # Inlined in what is inlined.
+        return
+    (sleeper,) = site.events("aio")
+    word = int(site.prog.symbol(known[0]).address) + 0x40
+    site.write(stack_word(site, sleeper["pid"]), word.to_bytes(8, "little"))
+    site.expect_nothing()
+    assert about("mapcount-mismatch", folio, "info") in site.new_infos()
+
+
 def unused_entry(site: Site) -> int:
     """Where an entry is that maps nothing, in a page table of pages."""
     (event,) = site.events("thp")
