@@ -24,6 +24,10 @@ KCORE = "/proc/kcore"
 #: ELF e_machine of the architectures that drgn and we both know.
 _EM_X86_64 = 62
 
+#: __START_KERNEL_map, and so much of init_uts_ns as has the names of the kernel.
+_START_KERNEL_MAP = 0xFFFF_FFFF_8000_0000
+_UTS_BYTES = 400
+
 #: In a Program's cache: the files that it was said to be of.
 _PATHS = "pageaudit_paths"
 
@@ -134,7 +138,7 @@ def _program_source(prog: drgn.Program, paths: Sequence[str]) -> Source:
             source = Source.open(list(paths) or [path])
             ours = source.info["vmcoreinfo"]
             if _same_note(ours, vmcoreinfo) or (
-                vmcoreinfo is None and paths and _same_boot(prog, ours)
+                vmcoreinfo is None and paths and _same_boot(prog, source)
             ):
                 return source
             if paths:
@@ -184,16 +188,28 @@ def _same_note(ours: Optional[bytes], theirs: Optional[bytes]) -> bool:
     return ours is not None and theirs is not None and ours.rstrip(b"\0") == theirs.rstrip(b"\0")
 
 
-def _same_boot(prog: drgn.Program, note: Optional[bytes]) -> bool:
-    """Whether release and place of the kernel, which is random, are those of the note."""
-    place = vmcoreinfo_value(note, "SYMBOL(init_uts_ns)")
-    try:
-        release = prog["UTS_RELEASE"].string_().decode()
-        address = prog["init_uts_ns"].address_
-    except KeyError:
+def _same_boot(prog: drgn.Program, source: Source) -> bool:
+    """Whether the file's kernel lies in the Program's memory where it does in the file.
+
+    That place is random (KASLR), and what is there says release and build; a Program
+    has no symbols without debug info, but memory it always has.
+    """
+    import drgn
+
+    note = source.info["vmcoreinfo"]
+    release, place, base = (
+        vmcoreinfo_value(note, key)
+        for key in ("OSRELEASE", "SYMBOL(init_uts_ns)", "NUMBER(phys_base)")
+    )
+    if release is None or place is None or base is None:
         return False
-    same_release = vmcoreinfo_value(note, "OSRELEASE") == release
-    return place is not None and same_release and int(place, 16) == address
+    phys = int(place, 16) - _START_KERNEL_MAP + int(base)
+    try:
+        theirs = prog.read(phys, _UTS_BYTES, physical=True)
+        ours = source.read(phys, _UTS_BYTES)
+    except (drgn.FaultError, TargetError):
+        return False
+    return theirs == ours and release.encode() in ours
 
 
 class _LoadedFinder:
