@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A plugin for sos report: an audit of the running kernel's memory map, within bounds."""
 
-from sos.report.plugins import IndependentPlugin, Plugin
+from sos.report.plugins import DebianPlugin, IndependentPlugin, Plugin, RedHatPlugin, UbuntuPlugin
 
 
-class Pageaudit(Plugin, IndependentPlugin):
+# Old releases of sos (4.0, Debian 12) load only what names the distribution.
+class Pageaudit(Plugin, IndependentPlugin, RedHatPlugin, DebianPlugin, UbuntuPlugin):
     """What pageaudit says of the running kernel."""
 
     short_desc = "Audit of the kernel's map of physical memory"
