@@ -6,14 +6,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, NoReturn, Optional, Sequence
 
+from drgn_contrib.output import STDOUT, OutputFile, output_file, print_text
 from drgn_contrib.page_argument import UsageError, is_page, page_number, pfn_of
 from drgn_contrib.report import ExitStatus
 
 if TYPE_CHECKING:
+    from drgn_contrib.report import Report
     from drgn_contrib.run import Progress
     from drgn_contrib.target import OpenedTarget
 
@@ -100,6 +101,12 @@ def _audit_parser() -> argparse.ArgumentParser:
     _add_common(parser)
     parser.add_argument(
         "--checks", metavar="ID,...", help="run only these checks (see pageaudit checks)"
+    )
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write one page for a browser, with a picture of memory, to FILE (or to "
+        "standard output: -)",
     )
     parser.add_argument(
         "--summary", action="store_true", help="print one line, as for a ticket, instead of all"
@@ -219,40 +226,43 @@ def _progress(wanted: bool) -> Iterator[Optional[Progress]]:
 
 
 class _Output:
-    """Where the answer goes: checked before the work, written after it."""
+    """Where the answer goes: text to standard output, JSON and HTML to their files."""
 
-    def __init__(self, json_file: Optional[str]) -> None:
-        self._json = json_file
-        if json_file is not None and json_file != "-":
-            try:
-                with open(json_file, "a"):
-                    pass
-            except OSError as error:
-                raise UsageError(f"can't write {json_file}: {error.strerror}") from None
+    def __init__(self, stack: contextlib.ExitStack, options: argparse.Namespace) -> None:
+        self._files: "dict[str, Optional[OutputFile]]" = {}
+        others = [*options.target, *options.symbols]
+        for form in ("json", "html"):
+            path = getattr(options, form, None)
+            if path is None:
+                continue
+            if path == STDOUT and self._alone:
+                raise UsageError("only one of --json and --html can be on standard output")
+            self._files[form] = stack.enter_context(output_file(path, others))
+            others.append(path)
 
-    def write(self, text: str, data: Any) -> None:
-        """The text to standard output, JSON to its file; with "-" JSON alone."""
-        encoded = json.dumps(data, indent=2) + "\n"
-        if self._json == "-":
-            _print(encoded)
-            return
-        if self._json is not None:
-            try:
-                with open(self._json, "w") as file:
-                    file.write(encoded)
-            except OSError as error:
-                raise UsageError(f"can't write {self._json}: {error.strerror}") from None
-        _print(text)
+    @property
+    def _alone(self) -> bool:
+        """Whether one of them has standard output to itself."""
+        return None in self._files.values()
 
+    def has(self, form: str) -> bool:
+        return form in self._files
 
-def _print(text: str) -> None:
-    """To standard output, whose reader may have gone."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def write(self, text: str, data: Any, html: str = "") -> None:
+        """All that is asked for; with "-" nothing else on standard output."""
+        if "html" in self._files:
+            self._write("html", html)
+        if "json" in self._files:
+            self._write("json", json.dumps(data, indent=2) + "\n")
+        if not self._alone:
+            print_text(text)
+
+    def _write(self, form: str, content: str) -> None:
+        file = self._files[form]
+        if file is None:
+            print_text(content)
+        else:
+            file.write(content)
 
 
 def _main_audit(argv: Sequence[str]) -> int:
@@ -260,50 +270,61 @@ def _main_audit(argv: Sequence[str]) -> int:
         return _version()
     options = _audit_parser().parse_args(argv)
     checks = _known_checks(options.checks)
-    output = _Output(options.json)
+    with contextlib.ExitStack() as stack:
+        output = _Output(stack, options)
 
-    from drgn_contrib import _pageaudit
-    from drgn_contrib.run import run
-    from drgn_contrib.text import report_text, summary_line
+        from drgn_contrib import _pageaudit
+        from drgn_contrib.run import run
+        from drgn_contrib.text import report_text, summary_line
 
-    opened = _open(options, options.target)
-    with _progress(not options.no_progress) as progress:
-        report = run(opened, checks, progress, max_cpu=options.max_cpu)
-    if options.summary:
-        text = summary_line(report)
-    else:
-        known = [check["id"] for check in _pageaudit.checks()]
-        text = report_text(report, verbose=options.verbose, known=known)
-    output.write(text, report.to_json())
-    return report.exit_status
+        html = output.has("html")
+        opened = _open(options, options.target)
+        with _progress(not options.no_progress) as progress:
+            report = run(opened, checks, progress, max_cpu=options.max_cpu, picture=html)
+        known = _pageaudit.checks()
+        if options.summary:
+            text = summary_line(report)
+        else:
+            ids = [check["id"] for check in known]
+            text = report_text(report, verbose=options.verbose, known=ids)
+        output.write(text, report.to_json(), _html(report, known) if html else "")
+        return report.exit_status
+
+
+def _html(report: Report, known: "Sequence[Mapping[str, str]]") -> str:
+    from drgn_contrib.html import report_html
+
+    return report_html(report, known)
 
 
 def _main_map(argv: Sequence[str]) -> int:
     options = _map_parser().parse_args(argv)
-    output = _Output(options.json)
+    with contextlib.ExitStack() as stack:
+        output = _Output(stack, options)
 
-    from drgn_contrib.run import describe
-    from drgn_contrib.text import map_text
+        from drgn_contrib.run import describe
+        from drgn_contrib.text import map_text
 
-    opened = _open(options, options.target)
-    memory = opened.kernel.memory()
-    target = describe(opened)
-    output.write(map_text(memory, target), {"target": target.to_json(), **memory})
-    return _answered(memory)
+        opened = _open(options, options.target)
+        memory = opened.kernel.memory()
+        target = describe(opened)
+        output.write(map_text(memory, target), {"target": target.to_json(), **memory})
+        return _answered(memory)
 
 
 def _main_page(argv: Sequence[str]) -> int:
     options = _page_parser("page", "Show everything that is known of a page.").parse_args(argv)
     files, numbers = _split_pages("page", options.target, options.live)
-    output = _Output(options.json)
+    with contextlib.ExitStack() as stack:
+        output = _Output(stack, options)
 
-    from drgn_contrib.dossier import dossiers
-    from drgn_contrib.dossier_text import dossier_texts
+        from drgn_contrib.dossier import dossiers
+        from drgn_contrib.dossier_text import dossier_texts
 
-    opened = _open(options, files)
-    pages = dossiers(opened, [pfn_of(opened.kernel, kind, number) for kind, number in numbers])
-    output.write(dossier_texts(pages, verbose=options.verbose), pages)
-    return max(map(_told, pages))
+        opened = _open(options, files)
+        pages = dossiers(opened, [pfn_of(opened.kernel, kind, number) for kind, number in numbers])
+        output.write(dossier_texts(pages, verbose=options.verbose), pages)
+        return max(map(_told, pages))
 
 
 def _main_who(argv: Sequence[str]) -> int:
@@ -311,15 +332,16 @@ def _main_who(argv: Sequence[str]) -> int:
         "who", "Show who holds a page: known holders, then all that names it."
     ).parse_args(argv)
     files, numbers = _split_pages("who", options.target, options.live)
-    output = _Output(options.json)
+    with contextlib.ExitStack() as stack:
+        output = _Output(stack, options)
 
-    from drgn_contrib.who import who
-    from drgn_contrib.who_text import who_texts
+        from drgn_contrib.who import who
+        from drgn_contrib.who_text import who_texts
 
-    opened = _open(options, files)
-    pages = who(opened, [pfn_of(opened.kernel, kind, number) for kind, number in numbers])
-    output.write(who_texts(pages, verbose=options.verbose), pages)
-    return max(map(_answered, pages))
+        opened = _open(options, files)
+        pages = who(opened, [pfn_of(opened.kernel, kind, number) for kind, number in numbers])
+        output.write(who_texts(pages, verbose=options.verbose), pages)
+        return max(map(_answered, pages))
 
 
 def _told(page: Mapping[str, Any]) -> ExitStatus:
@@ -344,7 +366,7 @@ def _main_checks(argv: Sequence[str]) -> int:
         checks = [check for check in checks if check["id"] == options.id]
         if not checks:
             raise UsageError(f"there is no check {options.id!r} (see pageaudit checks)")
-    _print(checks_text(checks, full=options.id is not None))
+    print_text(checks_text(checks, full=options.id is not None))
     return ExitStatus.CLEAN
 
 
@@ -352,7 +374,7 @@ def _version() -> int:
     from drgn_contrib.run import tool
 
     about = tool()
-    _print(
+    print_text(
         f"pageaudit {about.version} (drgn {about.drgn}, libkdumpfile {about.libkdumpfile}, "
         f"libdw {about.libdw})\n"
     )

@@ -77,6 +77,7 @@ def audit_live(
     progress: Optional[Callable[[str, int, int], object]] = None,
     *,
     max_cpu: int = 0,
+    picture: bool = False,
 ) -> "Tuple[Kernel, Dict[str, Any], LiveRun]":
     """What Kernel.audit() says of a running kernel, without what did not last.
 
@@ -84,7 +85,7 @@ def audit_live(
     """
     begun, cpu_begun = time.monotonic(), _cpu_seconds()
     kernel = opened.kernel
-    result = kernel.audit(checks, progress, max_cpu=max_cpu)
+    result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
     now = time.monotonic()
     suspects = {_key(f): _Suspect(f, now) for f in _judged(result)}
     reads, dropped = 1, 0
@@ -94,7 +95,7 @@ def audit_live(
     ):
         moved = _watch(kernel, suspects)
         kernel = Kernel(opened.source, opened.layout, threads=opened.threads)
-        result = kernel.audit(checks, progress, max_cpu=max_cpu)
+        result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
         reads += 1
         now = time.monotonic()
         found = {_key(f): f for f in result["findings"]}

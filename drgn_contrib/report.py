@@ -162,6 +162,25 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What every page of the machine is: what --html draws. It is not in the JSON."""
+
+    #: What Kernel.memory() says: states of memory, zones, memory blocks, pgmaps.
+    memory: Mapping[str, Any]
+    #: Pages by what they are, in the order of the numbers in cells and runs.
+    kinds: Mapping[str, int]
+    #: Pages that have PG_hwpoison.
+    poisoned: int
+    cell_pages: int
+    #: Number, cells and runs of each section that anything is known of, as
+    #: csrc/census/picture.h has them.
+    sections: Sequence[Tuple[int, bytes, bytes]]
+    #: Virtual address of pfn 0's struct page, and bytes of each.
+    vmemmap: int
+    page_struct_size: int
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """What one check did."""
 
@@ -251,6 +270,8 @@ class Report:
     walkers: Tuple[Mapping[str, Any], ...] = ()
     #: None for dumps.
     live: Optional[LiveRun] = None
+    #: Only where it was asked for.
+    picture: Optional[Picture] = field(default=None, compare=False, repr=False)
 
     def count(self, severity: str) -> int:
         """How many findings have this severity."""

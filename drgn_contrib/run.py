@@ -57,22 +57,26 @@ def run(
     progress: Optional[Progress] = None,
     *,
     max_cpu: int = 0,
+    picture: bool = False,
 ) -> report.Report:
-    """Audit an opened target."""
+    """Audit an opened target; with a picture of its memory, if one is wanted."""
     kernel, live = opened.kernel, None
     if opened.source.info["live"]:
-        kernel, result, live = audit_live(opened, checks, progress, max_cpu=max_cpu)
+        kernel, result, live = audit_live(
+            opened, checks, progress, max_cpu=max_cpu, picture=picture
+        )
     else:
-        result = kernel.audit(checks, progress, max_cpu=max_cpu)
+        result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
     # It searches once more, of which a running kernel makes something else.
     findings = result["findings"] if live else typed.name_pointers(opened, result["findings"])
     log = read_log(kernel)
     records = kernel.log_records()
+    memory = kernel.memory()
     return report.Report(
         tool=tool(),
         target=describe(opened),
         log=log,
-        memory=_memory(kernel.memory()),
+        memory=_memory(memory),
         coverage={
             **result["coverage"],
             "log_records": len(records["records"]),
@@ -84,6 +88,7 @@ def run(
         findings=report.sort_findings([_finding(found, log, opened.prog) for found in findings]),
         walkers=tuple(result["walkers"]),
         live=live,
+        picture=_picture(result["picture"], memory, kernel.numbers()) if picture else None,
     )
 
 
@@ -138,6 +143,20 @@ def _memory(memory: Mapping[str, Any]) -> report.Memory:
         pages=memory["pages"],
         zones=tuple(memory["zones"]),
         pgmaps=tuple(memory["pgmaps"]),
+    )
+
+
+def _picture(
+    drawn: Mapping[str, Any], memory: Mapping[str, Any], numbers: Mapping[str, Any]
+) -> report.Picture:
+    return report.Picture(
+        memory=memory,
+        kinds=dict(zip(drawn["kinds"], drawn["pages"])),
+        poisoned=drawn["poisoned"],
+        cell_pages=drawn["cell_pages"],
+        sections=drawn["sections"],
+        vmemmap=numbers["vmemmap"],
+        page_struct_size=numbers["page_struct_size"],
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import textwrap
-from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from drgn_contrib.report import (
     SEVERITIES,
@@ -413,7 +413,7 @@ def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
 
     if memory["blocks"]:
         yield from heading("Memory blocks")
-        yield from table([("block", "pfn", "end", "state"), *_block_rows(memory["blocks"])], (1, 2))
+        yield from table([("block", "pfn", "end", "state"), *block_rows(memory["blocks"])], (1, 2))
 
     if memory["pgmaps"]:
         yield from heading("Device memory (dev_pagemap)")
@@ -426,8 +426,10 @@ def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
             yield from pairs({"altmap": pgmap["altmap"]}, 4)
 
 
-def _block_rows(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
-    """Neighbouring blocks of one state and size share a row."""
+def block_runs(
+    blocks: Sequence[Mapping[str, Any]],
+) -> Iterator[Tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """First and last of neighbouring blocks of one state and size."""
     first: Optional[Mapping[str, Any]] = None
     last: Mapping[str, Any] = {}
     for block in [*blocks, None]:
@@ -441,10 +443,16 @@ def _block_rows(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
             last = block
             continue
         if first is not None:
-            ids = str(first["id"]) if first is last else f"{first['id']}-{last['id']}"
-            yield ids, f"{first['pfn']:#x}", f"{last['pfn_end']:#x}", str(first["state"])
+            yield first, last
         if block is not None:
             first = last = block
+
+
+def block_rows(blocks: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
+    """Blocks, pfn, end and state; neighbours share a row."""
+    for first, last in block_runs(blocks):
+        ids = str(first["id"]) if first is last else f"{first['id']}-{last['id']}"
+        yield ids, f"{first['pfn']:#x}", f"{last['pfn_end']:#x}", str(first["state"])
 
 
 def checks_text(checks: Sequence[Mapping[str, str]], *, full: bool) -> str:

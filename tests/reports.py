@@ -41,6 +41,11 @@ def who_validator() -> Any:
     return _validator("pageaudit-who-1")
 
 
+def picture_validator() -> Any:
+    """What validates the data of the picture in a page of --html."""
+    return _validator("pageaudit-picture-1")
+
+
 def check_text(lines: str) -> None:
     """What any text for people must be."""
     assert lines.endswith("\n")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Iterable, Optional
 
 from drgn_contrib import report
 
@@ -101,6 +101,7 @@ AUDIT: "dict[str, Any]" = {
 MEMORY: "dict[str, Any]" = {
     "sections": 8,
     "sections_online": 7,
+    "section_pages": 32768,
     "pages": 262030,
     "zones": [
         {
@@ -139,6 +140,66 @@ MEMORY: "dict[str, Any]" = {
         {"pfn": 0x10000, "pfn_end": 0x18000, "state": "offline"},
         {"pfn": 0x20000, "pfn_end": 0x28000, "state": "online"},
         {"pfn": 0x28000, "pfn_end": 0x2E000, "state": "device"},
+    ],
+}
+
+#: By number, as csrc/census/picture.h has them.
+KINDS = (
+    "unknown",
+    "not-memory",
+    "device",
+    "altmap",
+    "reserved",
+    "uninitialised",
+    "free",
+    "pcp",
+    "in-transit",
+    "unreferenced",
+    "anonymous",
+    "file",
+    "shmem",
+    "hugetlb",
+    "slab",
+    "page-table",
+    "balloon",
+    "kernel",
+    "stray-tail",
+)
+SECTION_PAGES = 32768
+HUGE, HWPOISON = 0x40, 0x80
+
+
+def encode_runs(runs: "Iterable[tuple[int, int, int]]") -> bytes:
+    """Kind with its marks, order and number of pages of each run."""
+    result = bytearray()
+    for kind, order, pages in runs:
+        result += bytes([kind, order])
+        while pages > 0x7F:
+            result.append(pages & 0x7F | 0x80)
+            pages >>= 7
+        result.append(pages)
+    return bytes(result)
+
+
+def _section(nr: int, *runs: "tuple[str, int, int]") -> "tuple[int, bytes, bytes]":
+    """A section of runs of named kinds; what is left of it is free."""
+    coded = [(KINDS.index(name), order, pages) for name, order, pages in runs]
+    coded.append((KINDS.index("free"), 10, SECTION_PAGES - sum(run[2] for run in coded)))
+    kinds = b"".join(bytes([kind]) * pages for kind, _, pages in coded)
+    cells = bytes(kinds[at] for at in range(0, SECTION_PAGES, 512))
+    return nr, cells, encode_runs(coded)
+
+
+#: What Kernel.audit() returns of the same machine if a picture is wanted.
+PICTURE: "dict[str, Any]" = {
+    "kinds": list(KINDS),
+    "pages": [1000 if name in ("free", "anonymous", "slab", "device") else 0 for name in KINDS],
+    "poisoned": 1,
+    "cell_pages": 512,
+    "sections": [
+        _section(0, ("anonymous", 9, 1024), ("slab", 3, 64), ("anonymous", 0, 448)),
+        _section(1, ("file", 0, 512), ("page-table", 0, 512)),
+        _section(5, ("device", 0, 0x6000), ("not-memory", 0, 0x2000)),
     ],
 }
 
@@ -199,7 +260,12 @@ class FakeKernel:
     """As much of a Kernel as a report is made of."""
 
     def numbers(self) -> "dict[str, Any]":
-        return {"arch": "x86_64", "page_size": 4096}
+        return {
+            "arch": "x86_64",
+            "page_size": 4096,
+            "vmemmap": 0xFFFFEA0000000000,
+            "page_struct_size": 64,
+        }
 
     def crash(self) -> "Optional[dict[str, Any]]":
         return CRASH
@@ -213,8 +279,10 @@ class FakeKernel:
     def memory(self) -> "dict[str, Any]":
         return MEMORY
 
-    def audit(self, checks: object, progress: object, *, max_cpu: int = 0) -> "dict[str, Any]":
-        return AUDIT
+    def audit(
+        self, checks: object, progress: object, *, max_cpu: int = 0, picture: bool = False
+    ) -> "dict[str, Any]":
+        return {**AUDIT, "picture": PICTURE} if picture else AUDIT
 
 
 #: Versions differ from machine to machine.

@@ -39,7 +39,9 @@ class Machine:
         self.torn: "tuple[int, ...]" = ()
         self._found, self._word = found, word
 
-    def audit(self, checks: object, progress: object, *, max_cpu: int) -> "Dict[str, Any]":
+    def audit(
+        self, checks: object, progress: object, *, max_cpu: int, picture: bool
+    ) -> "Dict[str, Any]":
         self.reads += 1
         names = ("refcount-leak", "counter-drift")
         checked = [{"id": name, "status": "ran", "reason": None} for name in names]

@@ -6,6 +6,7 @@
 
 #include "census/counts.h"
 #include "census/holder.h"
+#include "census/picture.h"
 #include "checks/audit.h"
 #include "python/layout_type.h"
 #include "python/log.h"
@@ -308,27 +309,36 @@ struct audit_call {
 	const struct pa_kernel *kernel;
 	const bool *selected;
 	struct pa_job *job;
+	/* Whether a picture is wanted. */
+	bool picture;
 	struct pa_audit *audit;
+	struct pa_picture *drawn;
 };
 
 static struct pa_error *audit_call_run(void *arg)
 {
 	struct audit_call *call = arg;
+	struct pa_error *err = pa_audit_run(call->kernel, call->selected,
+					    call->job, &call->audit);
 
-	return pa_audit_run(call->kernel, call->selected, call->job,
-			    &call->audit);
+	if (!err && call->picture)
+		err = pa_picture_create(call->audit->census, call->job,
+					&call->drawn);
+	return err;
 }
 
 static PyObject *kernel_audit(PyObject *self, PyObject *args, PyObject *kwds)
 {
-	static char *keywords[] = { "checks", "progress", "max_cpu", NULL };
+	static char *keywords[] = { "checks", "progress", "max_cpu", "picture",
+				    NULL };
 	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
 	PyObject *names = Py_None, *progress = Py_None, *ret = NULL;
 	bool selected[PA_NR_CHECKS] = { false };
 	unsigned int max_cpu = 0;
+	int picture = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO$I:audit", keywords,
-					 &names, &progress, &max_cpu))
+	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO$Ip:audit", keywords,
+					 &names, &progress, &max_cpu, &picture))
 		return NULL;
 	if (names != Py_None && !select_checks(names, selected))
 		return NULL;
@@ -338,6 +348,7 @@ static PyObject *kernel_audit(PyObject *self, PyObject *args, PyObject *kwds)
 		.kernel = object->kernel,
 		.selected = names == Py_None ? NULL : selected,
 		.job = &job,
+		.picture = picture,
 	};
 
 	pa_job_init(&job, object->threads);
@@ -345,6 +356,10 @@ static PyObject *kernel_audit(PyObject *self, PyObject *args, PyObject *kwds)
 	if (!pa_watch_run(pa_object_state(self), audit_call_run, &call, &job,
 			  progress))
 		ret = audit_dict(object->kernel, call.audit);
+	if (ret && picture &&
+	    !pa_py_set(ret, "picture", pa_py_picture(call.drawn)))
+		Py_CLEAR(ret);
+	pa_picture_destroy(call.drawn);
 	pa_audit_destroy(call.audit);
 	return ret;
 }
@@ -476,8 +491,10 @@ static PyObject *kernel_crash(PyObject *self, PyObject *Py_UNUSED(args))
 static PyMethodDef kernel_methods[] = {
 	{ "audit", (PyCFunction)(void (*)(void))kernel_audit,
 	  METH_VARARGS | METH_KEYWORDS,
-	  "audit(checks=None, progress=None) -> dict\n\n"
-	  "Take the census and run checks (all by default)." },
+	  "audit(checks=None, progress=None, *, max_cpu=0, picture=False) -> "
+	  "dict\n\n"
+	  "Take the census and run checks (all by default); with picture also "
+	  "what each page is." },
 	{ "memory", kernel_memory, METH_NOARGS,
 	  "memory() -> dict\n\nSections, zones, memory blocks and pgmaps." },
 	{ "page", kernel_page, METH_O,

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the picture of --html is drawn from, and the tables that say the same.
+
+The data is JSON that keeps to schema/pageaudit-picture-1.schema.json; the
+script in templates/picture.js draws it.
+"""
+
+from __future__ import annotations
+
+import base64
+import shlex
+import zlib
+from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from drgn_contrib.report import Picture, Report, hex_address
+from drgn_contrib.text import block_runs, clean, size
+
+SCHEMA = "pageaudit-picture/1"
+
+#: Marks in the picture: the crash, findings, tasks, the log; worst first.
+MAX_MARKS = 1500
+#: Characters of the pages of a section that are all alike.
+_LEAST = 20
+#: Characters of what a mark says.
+_LABEL = 160
+
+
+class Kind(NamedTuple):
+    """What a page may be, for people."""
+
+    title: str
+    doc: str
+
+
+#: By the names of csrc/census/picture.c.
+KINDS: Mapping[str, Kind] = {
+    "free": Kind("free", "in the buddy allocator"),
+    "pcp": Kind("free, per CPU", "on a CPU's own free list"),
+    "in-transit": Kind("in transit", "taken out of the free lists by a task that has it in hand"),
+    "anonymous": Kind("anonymous", "of processes"),
+    "file": Kind("file", "page cache"),
+    "shmem": Kind("shmem", "tmpfs and shared memory"),
+    "hugetlb": Kind("hugetlb", "huge page pool, used or not"),
+    "slab": Kind("slab", "objects of the kernel"),
+    "page-table": Kind("page tables", "of processes"),
+    "kernel": Kind("kernel", "in use; its struct page does not say by whom: drivers, stacks"),
+    "unreferenced": Kind(
+        "no reference",
+        "not free and without a reference: mostly the rest of an allocation of several pages",
+    ),
+    "reserved": Kind("reserved", "boot memory, firmware, the memory map itself"),
+    "balloon": Kind("ballooned", "given back to the hypervisor, or never taken from it"),
+    "device": Kind("device", "ZONE_DEVICE memory of a pgmap"),
+    "altmap": Kind("altmap", "device memory that holds the device's own memory map"),
+    "uninitialised": Kind("uninitialised", "its struct page was never set up"),
+    "stray-tail": Kind("stray tail", "a tail page of no folio"),
+    "unknown": Kind("unknown", "its struct page is not in the dump"),
+    "not-memory": Kind("not online", "offline, removed, or a hole"),
+}
+
+
+def picture_data(report: Report, picture: Picture, room: int) -> "dict[str, Any]":
+    """What the script draws; keeps to its schema.
+
+    :param room: Characters that the pages of sections may take together.
+    """
+    memory = picture.memory
+    marks = _marks(report)
+    return {
+        "schema": SCHEMA,
+        "command": f"pageaudit page {target_argument(report)}",
+        "page_size": report.target.page_size,
+        "section_pages": memory["section_pages"],
+        "cell_pages": picture.cell_pages,
+        "vmemmap": hex_address(picture.vmemmap),
+        "page_struct_size": picture.page_struct_size,
+        "kinds": [[name, KINDS[name].title] for name in picture.kinds],
+        "states": [[run["pfn"], run["pfn_end"], run["state"]] for run in memory["map"]],
+        "zones": [
+            [_zone_name(zone), zone["start_pfn"], zone["start_pfn"] + zone["spanned"]]
+            for zone in zones(picture)
+        ],
+        "blocks": [
+            [first["id"], last["id"], first["pfn"], last["pfn_end"], first["state"]]
+            for first, last in block_runs(memory["blocks"])
+        ],
+        "pgmaps": [
+            {
+                "name": pgmap_name(pgmap),
+                "ranges": pgmap["ranges"],
+                "altmap": _altmap_range(pgmap),
+            }
+            for pgmap in memory["pgmaps"]
+        ],
+        "sections": [nr for nr, _, _ in picture.sections],
+        "cells": _packed(b"".join(cells for _, cells, _ in picture.sections)),
+        "runs": _runs(picture, [(mark["pfn"], mark["pfn_end"]) for mark in marks], room),
+        "marks": marks,
+    }
+
+
+def target_argument(report: Report) -> str:
+    """The target as a shell takes it."""
+    if report.target.live:
+        return "--live"
+    return " ".join(shlex.quote(part) for part in report.target.path.split(", "))
+
+
+def pgmap_name(pgmap: Mapping[str, Any]) -> str:
+    """A dev_pagemap for people."""
+    return clean(f"{pgmap['type']} of {pgmap['device'] or 'an unknown device'}")
+
+
+def zones(picture: Picture) -> "List[Mapping[str, Any]]":
+    """Zones that span any memory, in the order of their colours."""
+    return [zone for zone in picture.memory["zones"] if zone["spanned"]]
+
+
+def _zone_name(zone: Mapping[str, Any]) -> str:
+    return clean(f"node {zone['node']} {zone['name']}")
+
+
+def _altmap_range(pgmap: Mapping[str, Any]) -> Optional[List[int]]:
+    altmap = pgmap["altmap"]
+    return [altmap["base_pfn"], altmap["end_pfn"]] if altmap else None
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+
+
+def _runs(picture: Picture, marked: Sequence[Tuple[int, int]], room: int) -> "List[Optional[str]]":
+    """The pages of each section, of those with marks first, as long as there is room."""
+    pages = picture.memory["section_pages"]
+    sections = picture.sections
+    has_mark: "set[int]" = set()
+    for pfn, end in marked:
+        # As many as there is room for in any case.
+        has_mark.update(range(pfn // pages, min(-(-end // pages), pfn // pages + len(sections))))
+    order = sorted(range(len(sections)), key=lambda i: sections[i][0] not in has_mark)
+    result: "List[Optional[str]]" = [None] * len(sections)
+    for i in order:
+        if room < _LEAST:
+            break
+        packed = _packed(sections[i][2])
+        if len(packed) <= room:
+            result[i] = packed
+            room -= len(packed)
+    return result
+
+
+def _mark(kind: str, pfn: int, pfn_end: int, label: str, href: str) -> "dict[str, Any]":
+    label = clean(label.split("\n", 1)[0])
+    if len(label) > _LABEL:
+        label = label[: _LABEL - 3] + "..."
+    return {"kind": kind, "pfn": pfn, "pfn_end": pfn_end, "label": label, "href": href}
+
+
+def _marks(report: Report) -> "List[dict[str, Any]]":
+    """What is worth finding in the picture."""
+    crash = report.target.crash
+    marks = [
+        _mark("crash", page["pfn"], page["pfn"] + 1, "the crash had to do with it", "#crash")
+        for page in (crash.pages if crash else ())
+    ]
+    for number, finding in enumerate(report.findings, 1):
+        if finding.pfn is None or finding.pfn_end is None:
+            continue
+        label = f"{finding.check}: {finding.summary}"
+        href = f"#finding-{number}"
+        marks.append(_mark(finding.severity, finding.pfn, finding.pfn_end, label, href))
+    for walker in report.walkers:
+        for at in walker["at"]:
+            label = f"{at['name']} of {walker['task']}, {walker['walk']}"
+            marks.append(_mark("task", at["pfn"], at["pfn"] + 1, label, "#walkers"))
+    for record in report.log:
+        if record.pfn is not None:
+            marks.append(_mark("log", record.pfn, record.pfn + 1, record.text, "#log"))
+    return marks[:MAX_MARKS]
+
+
+class Share(NamedTuple):
+    """A kind's part of all memory."""
+
+    name: str
+    kind: Kind
+    pages: int
+    bytes: str
+    percent: float
+    #: In a bar of 1000 units.
+    start: float
+    width: float
+
+
+def shares(picture: Picture, page_size: int) -> "List[Share]":
+    """Kinds that there are any pages of, as parts of all that are known."""
+    counted = [(name, picture.kinds[name]) for name in KINDS if name != "not-memory"]
+    total = sum(pages for _, pages in counted) or 1
+    result: "List[Share]" = []
+    start = 0.0
+    for name, pages in counted:
+        if not pages:
+            continue
+        width = 1000 * pages / total
+        result.append(
+            Share(
+                name, KINDS[name], pages, size(pages * page_size), 100 * pages / total, start, width
+            )
+        )
+        start += width
+    return result
+
+
+def state_rows(picture: Picture, page_size: int) -> "Iterator[Tuple[str, str, str, str]]":
+    """Physical memory by its state: pfn, end, size, state."""
+    for run in picture.memory["map"]:
+        pages = run["pfn_end"] - run["pfn"]
+        yield f"{run['pfn']:#x}", f"{run['pfn_end']:#x}", size(pages * page_size), run["state"]
