@@ -57,6 +57,20 @@ def approve(request: pytest.FixtureRequest) -> Approve:
 
 
 @pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, Path]":
+    """HTML and JSON of a dump that ships, made by the command."""
+    from pages import SHIPPED
+    from test_cli import pageaudit
+
+    out = tmp_path_factory.mktemp("html")
+    files = (out / "report.html", out / "report.json")
+    done = pageaudit(SHIPPED, "--html", files[0], "--json", files[1], "--summary")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("pageaudit: ")
+    return files
+
+
+@pytest.fixture(scope="session")
 def build() -> types.ModuleType:
     """setup.py as a module: its Toolchain compiles C."""
     spec = importlib.util.spec_from_file_location("pageaudit_setup", ROOT / "setup.py")

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict, List, Optional, Tuple, cast
 
@@ -17,6 +18,9 @@ from sample import FakeKernel, FakeLayout, FakeSource
 from drgn_contrib import _pageaudit, report, run
 from drgn_contrib.html import report_html
 from drgn_contrib.target import OpenedTarget
+
+#: A dump whose every finding is known.
+SHIPPED = Path(__file__).resolve().parents[1] / "vmcores" / "v7.2-hwpoison-leak.kdump"
 
 #: Elements that have no end.
 _VOID = {"meta", "input", "br", "link", "img", "hr"}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from random import Random
 from zlib import decompress
 
 import pytest
-from pages import Page, page_of, sample_report
+from pages import SHIPPED, Page, page_of, sample_report
 from reports import picture_validator
 from sample import CRASH, KINDS, LOG, PICTURE, SECTION_PAGES
 from test_cli import one_sentence, pageaudit
@@ -23,7 +24,6 @@ from drgn_contrib import _pageaudit, html, html_advice, html_memory, report
 from drgn_contrib.text import value
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ROOT / "vmcores" / "v7.2-hwpoison-leak.kdump"
 #: What a name of a dump may be, to break out of wherever it is put.
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -223,20 +223,7 @@ def test_a_report_without_a_picture() -> None:
     assert "lost-free-pages" in page.text
 
 
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, Path]":
-    """HTML and JSON of a dump that ships, made by the command."""
-    out = tmp_path_factory.mktemp("html")
-    files = (out / "report.html", out / "report.json")
-    done = pageaudit(SHIPPED, "--html", files[0], "--json", files[1], "--summary")
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("pageaudit: ")
-    return files
-
-
 def test_command_writes_all_forms(shipped: "tuple[Path, Path]") -> None:
-    import json
-
     page = Page(shipped[0].read_text())
     page.check_whole()
     picture_validator().validate(page.data)
@@ -271,7 +258,7 @@ def decode_runs(data: bytes) -> "list[tuple[int, int, int]]":
     return result
 
 
-def test_standard_output(shipped: "tuple[Path, Path]") -> None:
+def test_standard_output() -> None:
     alone = pageaudit(SHIPPED, "--html", "-", "--checks", "section-state")
     assert (alone.returncode, alone.stderr) == (0, "")
     assert alone.stdout.startswith("<!DOCTYPE html>")

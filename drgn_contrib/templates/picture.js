@@ -28,6 +28,15 @@ function draw() {
   ring(context, view.box(cursor), "cursor");
 }
 
+/** Scrolls as far as it takes to see the cursor. */
+function reveal() {
+  const { view, cursor } = level();
+  const box = view.box(cursor), top = canvas.getBoundingClientRect().top + box.y;
+  const beyond = top + box.height + 16 - window.innerHeight;
+  if (top < 16) window.scrollBy(0, top - 16);
+  else if (beyond > 0) window.scrollBy(0, beyond);
+}
+
 /** Facts of the section under the cursor. */
 function sectionFacts(nr) {
   const counts = new Map();
@@ -183,10 +192,11 @@ const KEYS = {
   p: () => goToMark(lastMark < 0 ? 0 : -1),
 };
 
-canvas.addEventListener("keydown", (event) => {
+canvas.addEventListener("keydown", async (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || !KEYS[event.key]) return;
   event.preventDefault();
-  KEYS[event.key]();
+  await KEYS[event.key]();
+  reveal();
 });
 
 function under(event) {
