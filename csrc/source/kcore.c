@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The running kernel through /proc/kcore (fs/proc/kcore.c). */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@
 struct kcore_source {
 	struct pa_source base;
 	int fd;
-	/* Owned; for messages. */
+	/* Owned; for readers to open, and for messages. */
 	char *path;
 	/* Settled; from = offset in the file. */
 	struct pa_pieces table;
@@ -25,6 +26,13 @@ struct kcore_source {
 
 struct kcore_reader {
 	struct pa_reader base;
+	/*
+	 * Its own open file: the kernel copies by way of a page that belongs to
+	 * the file (private_data, since df04abfd181a "fs/proc/kcore.c: Add
+	 * bounce buffer for ktext data"), and kclist_lock lets two reads of one
+	 * file run at once. Each may then return what the other has read.
+	 */
+	int fd;
 	size_t hint;
 };
 
@@ -43,10 +51,18 @@ static void kcore_destroy(struct pa_source *base)
 static struct pa_error *kcore_reader_create(struct pa_source *base,
 					    struct pa_reader **ret)
 {
+	struct kcore_source *source = (struct kcore_source *)base;
 	struct kcore_reader *reader = calloc(1, sizeof(*reader));
 
 	if (!reader)
 		return &pa_error_no_memory;
+	reader->fd = open(source->path, O_RDONLY | O_CLOEXEC);
+	if (reader->fd < 0) {
+		int error = errno;
+
+		free(reader);
+		return pa_error_os(error, source->path);
+	}
 	reader->base.source = base;
 	*ret = &reader->base;
 	return NULL;
@@ -54,6 +70,7 @@ static struct pa_error *kcore_reader_create(struct pa_source *base,
 
 static void kcore_reader_destroy(struct pa_reader *base)
 {
+	close(((struct kcore_reader *)base)->fd);
 	free(base);
 }
 
@@ -91,7 +108,7 @@ static struct pa_error *kcore_run(struct pa_reader *base, uint64_t phys,
 	}
 
 	uint64_t offset = piece->from + (phys - piece->start);
-	ssize_t n = kcore_pread(source->fd, buffer, run.length, offset);
+	ssize_t n = kcore_pread(reader->fd, buffer, run.length, offset);
 
 	if (n == -ENOMEM)
 		return &pa_error_no_memory;
@@ -103,7 +120,7 @@ static struct pa_error *kcore_run(struct pa_reader *base, uint64_t phys,
 
 		/* A large read may fail as a whole, small ones in part. */
 		if (run.length > page) {
-			n = kcore_pread(source->fd, buffer, page, offset);
+			n = kcore_pread(reader->fd, buffer, page, offset);
 			run.length = page;
 		}
 		if (n <= 0) {
