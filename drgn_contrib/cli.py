@@ -287,14 +287,14 @@ def _main_audit(argv: Sequence[str]) -> int:
         else:
             ids = [check["id"] for check in known]
             text = report_text(report, verbose=options.verbose, known=ids)
-        output.write(text, report.to_json(), _html(report, known) if html else "")
+        output.write(text, report.to_json(), _html(report, known, options.symbols) if html else "")
         return report.exit_status
 
 
-def _html(report: Report, known: "Sequence[Mapping[str, str]]") -> str:
+def _html(report: Report, checks: "Sequence[Mapping[str, str]]", symbols: "Sequence[str]") -> str:
     from drgn_contrib.html import report_html
 
-    return report_html(report, known)
+    return report_html(report, checks, symbols)
 
 
 def _main_map(argv: Sequence[str]) -> int:

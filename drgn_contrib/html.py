@@ -13,7 +13,7 @@ import hashlib
 import importlib.resources
 import itertools
 import json
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import jinja2
 from markupsafe import Markup
@@ -48,25 +48,31 @@ class ShownFinding(NamedTuple):
     is_open: bool
 
 
-def report_html(report: Report, checks: Sequence[Mapping[str, str]]) -> str:
+def report_html(
+    report: Report, checks: Sequence[Mapping[str, str]], symbols: Sequence[str] = ()
+) -> str:
     """The whole page.
 
     :param checks: All checks that there are: id, summary and doc.
+    :param symbols: Files of debug info that the target was opened with.
     """
+    target = html_memory.target_argument(report, symbols)
     template = _environment().get_template("report.html.j2")
-    variables = _variables(report, checks)
+    variables = _variables(report, checks, target)
     if report.picture is None:
         return template.render(variables, data=None)
 
     def render(room: int) -> str:
         assert report.picture is not None
-        data = html_memory.picture_data(report, report.picture, room)
+        data = html_memory.picture_data(report, report.picture, target, room)
         return template.render(variables, data=_script_json(data))
 
     return render(PAGE_BUDGET - len(render(0)))
 
 
-def _variables(report: Report, checks: Sequence[Mapping[str, str]]) -> "Dict[str, Any]":
+def _variables(
+    report: Report, checks: Sequence[Mapping[str, str]], target: str
+) -> "Dict[str, Any]":
     """What the templates speak of."""
     style = _asset("report.css")
     script = "".join(map(_asset, _SCRIPTS))
@@ -81,17 +87,31 @@ def _variables(report: Report, checks: Sequence[Mapping[str, str]]) -> "Dict[str
         "script": Markup(script),
         "verdict": html_advice.verdict(report),
         "worst": [each for each in listed if id(each.finding) in worst],
-        "steps": html_advice.steps(report),
+        "steps": html_advice.steps(report, target),
         "findings": shown,
         "listed": listed,
         "log": report.log[-MAX_ROWS:],
         "checks": _checks(report, checks),
         "picture": picture,
         "shares": html_memory.shares(picture, page_size) if picture else (),
-        "states": list(html_memory.state_rows(picture, page_size)) if picture else (),
         "zones": html_memory.zones(picture) if picture else (),
-        "blocks": list(block_rows(picture.memory["blocks"])) if picture else (),
+        "states": _some(html_memory.state_rows(picture, page_size) if picture else ()),
+        "blocks": _some(block_rows(picture.memory["blocks"]) if picture else ()),
+        "pgmaps": _some(report.memory.pgmaps),
     }
+
+
+class Rows(NamedTuple):
+    """Rows of a table, and how many more there are."""
+
+    rows: "List[Any]"
+    more: int
+
+
+def _some(rows: "Iterable[Any]") -> Rows:
+    """As many as there is room for: a damaged map of memory may have millions."""
+    rows = iter(rows)
+    return Rows(list(itertools.islice(rows, MAX_ROWS)), sum(1 for _ in rows))
 
 
 def _environment() -> jinja2.Environment:

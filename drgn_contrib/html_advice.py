@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Iterator, List, Mapping, NamedTuple, Optional
 
-from drgn_contrib.html_memory import target_argument
 from drgn_contrib.report import CheckResult, Finding, Report
 from drgn_contrib.text import plural
 
@@ -125,9 +124,17 @@ def worst(report: Report, count: int = 3) -> "List[Finding]":
     return result[:count]
 
 
-def steps(report: Report) -> "List[Step]":
-    """What to do, most urgent first."""
-    return [*_about_findings(report), *_about_coverage(report)] or [
+def steps(report: Report, target: str) -> "List[Step]":
+    """What to do, most urgent first.
+
+    :param target: What the command takes for the target.
+    """
+    todo = [
+        *_about_crash(report, target),
+        *_about_findings(report, target),
+        *_about_coverage(report),
+    ]
+    return todo or [
         Step(
             "Nothing, as far as the map of physical memory goes. Other causes of a crash or a "
             "hang are not looked for here."
@@ -135,7 +142,14 @@ def steps(report: Report) -> "List[Step]":
     ]
 
 
-def _about_findings(report: Report) -> Iterator[Step]:
+def _about_crash(report: Report, target: str) -> Iterator[Step]:
+    crash = report.target.crash
+    if crash is not None and crash.pages:
+        page = f"pageaudit page {target} {crash.pages[0]['pfn']:#x}"
+        yield Step("The crash itself had to do with the memory map. Begin with its page:", page)
+
+
+def _about_findings(report: Report, target: str) -> Iterator[Step]:
     found = worst(report)
     told = set()
     for finding in found:
@@ -143,7 +157,6 @@ def _about_findings(report: Report) -> Iterator[Step]:
         if text not in told:
             told.add(text)
             yield Step(f"{finding.check}: {text}")
-    target = target_argument(report)
     page = next((f.pfn for f in found if f.pfn is not None), None)
     if page is not None:
         yield Step(

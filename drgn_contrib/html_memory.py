@@ -8,6 +8,7 @@ script in templates/picture.js draws it.
 from __future__ import annotations
 
 import base64
+import itertools
 import shlex
 import zlib
 from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -19,6 +20,8 @@ SCHEMA = "pageaudit-picture/1"
 
 #: Marks in the picture: the crash, findings, tasks, the log; worst first.
 MAX_MARKS = 1500
+#: Runs of a state, of blocks, pgmaps: no machine that is whole has more.
+MAX_RUNS = 2000
 #: Characters of the pages of a section that are all alike.
 _LEAST = 20
 #: Characters of what a mark says.
@@ -59,38 +62,39 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def picture_data(report: Report, picture: Picture, room: int) -> "dict[str, Any]":
+def picture_data(report: Report, picture: Picture, target: str, room: int) -> "dict[str, Any]":
     """What the script draws; keeps to its schema.
 
+    :param target: What the command takes for the target.
     :param room: Characters that the pages of sections may take together.
     """
     memory = picture.memory
     marks = _marks(report)
     return {
         "schema": SCHEMA,
-        "command": f"pageaudit page {target_argument(report)}",
+        "command": f"pageaudit page {target}",
         "page_size": report.target.page_size,
         "section_pages": memory["section_pages"],
         "cell_pages": picture.cell_pages,
         "vmemmap": hex_address(picture.vmemmap),
         "page_struct_size": picture.page_struct_size,
         "kinds": [[name, KINDS[name].title] for name in picture.kinds],
-        "states": [[run["pfn"], run["pfn_end"], run["state"]] for run in memory["map"]],
+        "states": [[run["pfn"], run["pfn_end"], run["state"]] for run in memory["map"][:MAX_RUNS]],
         "zones": [
             [_zone_name(zone), zone["start_pfn"], zone["start_pfn"] + zone["spanned"]]
             for zone in zones(picture)
         ],
         "blocks": [
             [first["id"], last["id"], first["pfn"], last["pfn_end"], first["state"]]
-            for first, last in block_runs(memory["blocks"])
+            for first, last in itertools.islice(block_runs(memory["blocks"]), MAX_RUNS)
         ],
         "pgmaps": [
             {
                 "name": pgmap_name(pgmap),
-                "ranges": pgmap["ranges"],
+                "ranges": pgmap["ranges"][:MAX_RUNS],
                 "altmap": _altmap_range(pgmap),
             }
-            for pgmap in memory["pgmaps"]
+            for pgmap in memory["pgmaps"][:MAX_RUNS]
         ],
         "sections": [nr for nr, _, _ in picture.sections],
         "cells": _packed(b"".join(cells for _, cells, _ in picture.sections)),
@@ -99,11 +103,11 @@ def picture_data(report: Report, picture: Picture, room: int) -> "dict[str, Any]
     }
 
 
-def target_argument(report: Report) -> str:
-    """The target as a shell takes it."""
-    if report.target.live:
-        return "--live"
-    return " ".join(shlex.quote(part) for part in report.target.path.split(", "))
+def target_argument(report: Report, symbols: Sequence[str] = ()) -> str:
+    """The target as a shell takes it, with the debug info that was given."""
+    files = ["--live"] if report.target.live else report.target.path.split(", ")
+    given = [part for name in symbols for part in ("-s", name)]
+    return " ".join(map(shlex.quote, [*files, *given]))
 
 
 def pgmap_name(pgmap: Mapping[str, Any]) -> str:

@@ -181,6 +181,22 @@ def encode_runs(runs: "Iterable[tuple[int, int, int]]") -> bytes:
     return bytes(result)
 
 
+def decode_runs(data: bytes) -> "list[tuple[int, int, int]]":
+    """What encode_runs() made them of."""
+    result, at = [], 0
+    while at < len(data):
+        kind, order, pages, shift = data[at], data[at + 1], 0, 0
+        at += 2
+        while True:
+            pages |= (data[at] & 0x7F) << shift
+            shift += 7
+            at += 1
+            if not data[at - 1] & 0x80:
+                break
+        result.append((kind, order, pages))
+    return result
+
+
 def _section(nr: int, *runs: "tuple[str, int, int]") -> "tuple[int, bytes, bytes]":
     """A section of runs of named kinds; what is left of it is free."""
     coded = [(KINDS.index(name), order, pages) for name, order, pages in runs]

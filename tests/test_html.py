@@ -17,7 +17,7 @@ from zlib import decompress
 import pytest
 from pages import SHIPPED, Page, page_of, sample_report
 from reports import picture_validator
-from sample import CRASH, KINDS, LOG, PICTURE, SECTION_PAGES
+from sample import CRASH, KINDS, LOG, PICTURE, SECTION_PAGES, decode_runs
 from test_cli import one_sentence, pageaudit
 
 from drgn_contrib import _pageaudit, html, html_advice, html_memory, report
@@ -240,22 +240,6 @@ def test_command_writes_all_forms(shipped: "tuple[Path, Path]") -> None:
     assert len(page.data["sections"]) * SECTION_PAGES == sum(n for _, _, n in decode_runs(runs))
     poisoned = [n for kind, _, n in decode_runs(runs) if kind & 0x80]
     assert sum(poisoned) == 5
-
-
-def decode_runs(data: bytes) -> "list[tuple[int, int, int]]":
-    """What encode_runs() made them of."""
-    result, at = [], 0
-    while at < len(data):
-        kind, order, pages, shift = data[at], data[at + 1], 0, 0
-        at += 2
-        while True:
-            pages |= (data[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-            if not data[at - 1] & 0x80:
-                break
-        result.append((kind, order, pages))
-    return result
 
 
 def test_standard_output() -> None:

@@ -183,7 +183,7 @@ def test_by_pointer(page: Browser) -> None:
         "(() => { const map = document.getElementById('map'); map.scrollIntoView();"
         " const b = map.getBoundingClientRect(); return [b.left, b.top]; })()"
     )
-    at = {"x": box[0] + 200, "y": box[1] + 20, "button": "left"}
+    at = {"x": box[0] + 300, "y": box[1] + 20, "button": "left"}
     for count in (1, 2):
         for kind in ("mousePressed", "mouseReleased"):
             page.call("Input.dispatchMouseEvent", type=kind, clickCount=count, **at)
@@ -312,7 +312,7 @@ def test_a_large_machine(browser: Browser, tmp_path: Path) -> None:
     assert text_of(browser, "crumbs") == "Machine \u203a Section 127"
     last = 127 * 32768
     assert f"pfn {last:#x}, " in text_of(browser, "says")
-    without = html_memory.picture_data(made, made.picture, 0) if made.picture else {}
+    without = html_memory.picture_data(made, made.picture, "vmcore", 0) if made.picture else {}
     assert set(without["runs"]) == {None}
     browser.press("Escape", "ArrowLeft", "Enter")
-    assert "no room for its pages" in text_of(browser, "says")
+    assert "there was no room for its pages" in text_of(browser, "says")

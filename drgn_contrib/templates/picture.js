@@ -137,9 +137,8 @@ async function zoomIn() {
     const pages = await pagesOf(nr);
     if (level().view !== view) return;
     if (!pages) {
-      byId("says").textContent = sectionIndex.has(nr)
-        ? `Section ${nr}: this page has no room for its pages.`
-        : `Section ${nr}: nothing is known of its pages.`;
+      const why = sectionIndex.has(nr) ? "there was no room for its pages" : "nothing is known of its pages";
+      byId("says").textContent += `; ${why}`;
       return;
     }
     const opened = new PagesView(nr, start, data.section_pages, pages, 128);

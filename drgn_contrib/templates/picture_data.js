@@ -19,9 +19,10 @@ async function unpack(text) {
 /** Index in data.sections by the number of a section. */
 const sectionIndex = new Map(data.sections.map((nr, index) => [nr, index]));
 
-/** Numbers of all sections that there is anything of, rising. */
+/** Numbers of all sections that there is anything of, or to say of, rising. */
 function allSections() {
   const numbers = new Set(data.sections.slice(0, MAX_SECTIONS));
+  for (const mark of data.marks) numbers.add(Math.floor(mark.pfn / data.section_pages));
   for (const [pfn, end] of data.states) {
     const last = Math.floor((end - 1) / data.section_pages);
     for (let nr = Math.floor(pfn / data.section_pages); nr <= last; nr++) {

@@ -28,7 +28,7 @@ function paper(width, height) {
   return context;
 }
 
-const DASHES = { suspect: [4, 2], info: [2, 2], task: [1, 2], log: [1, 2] };
+const DASHES = { suspect: [4, 2], info: [2, 2], log: [3, 2] };
 
 /** A ring round something, seen on any colour. */
 function ring(context, box, name, dashes = []) {
@@ -82,6 +82,19 @@ function hatch(context, box) {
   context.restore();
 }
 
+/** Room for labels at the left; none in narrow windows. */
+const labelMargin = (width) => (width < 500 ? 0 : 72);
+
+/** What begins at this height. */
+function label(context, view, y, text) {
+  if (!view.margin) return;
+  context.fillStyle = colour("dim");
+  context.font = "12px ui-monospace, monospace";
+  context.textAlign = "right";
+  context.textBaseline = "top";
+  context.fillText(text, view.margin - 8, y + 2);
+}
+
 /**
  * The machine. Items are sections; where memory is missing between two of them
  * there is an empty place. It draws tiles of square cells.
@@ -102,23 +115,21 @@ class MachineView {
   }
 
   layout(width) {
+    this.margin = labelMargin(width);
     // The largest cells with which all tiles are seen at once.
-    for (this.cell = 20; this.cell > 1; this.cell--) {
+    for (this.cell = 20; ; this.cell--) {
       this.tile = this.side * this.cell + 9;
-      this.columns = Math.max(1, Math.floor(width / this.tile));
-      if (Math.ceil(this.places.length / this.columns) * this.tile <= 560) break;
+      this.columns = Math.max(1, Math.floor((width - this.margin) / this.tile));
+      this.height = Math.ceil(this.places.length / this.columns) * this.tile;
+      if (this.height <= 560 || this.cell === 1) break;
     }
-    this.tile = this.side * this.cell + 9;
-    this.columns = Math.max(1, Math.floor(width / this.tile));
-    const rows = Math.ceil(this.places.length / this.columns);
-    this.width = Math.min(this.columns, this.places.length) * this.tile;
-    this.height = rows * this.tile;
+    this.width = this.margin + Math.min(this.columns, this.places.length) * this.tile;
   }
 
   tileBox(place) {
     const size = this.side * this.cell;
     return {
-      x: (place % this.columns) * this.tile + 3, y: Math.floor(place / this.columns) * this.tile + 2,
+      x: this.margin + (place % this.columns) * this.tile + 3, y: Math.floor(place / this.columns) * this.tile + 2,
       width: size, height: size,
     };
   }
@@ -139,8 +150,9 @@ class MachineView {
   }
 
   at(x, y) {
-    const place = Math.floor(y / this.tile) * this.columns + Math.floor(x / this.tile);
-    return this.places[place] ?? -1;
+    const column = Math.floor((x - this.margin) / this.tile);
+    if (column < 0 || column >= this.columns) return -1;
+    return this.places[Math.floor(y / this.tile) * this.columns + column] ?? -1;
   }
 
   /** The nearest section in another row of tiles. */
@@ -153,7 +165,13 @@ class MachineView {
   get rowsPerScreen() { return 5; }
 
   draw(context) {
+    for (let row = 0; row * this.columns < this.places.length; row++) {
+      const first = this.places[row * this.columns] ?? this.places[row * this.columns + 1];
+      const address = this.sections[first] * data.section_pages * data.page_size;
+      label(context, this, row * this.tile, bytes(address));
+    }
     this.sections.forEach((nr, index) => this.drawTile(context, nr, this.placeOf[index]));
+    this.sections.forEach((nr, index) => this.outlinePgmaps(context, nr, this.placeOf[index]));
     for (const mark of [...data.marks].reverse()) this.drawMark(context, mark);
   }
 
@@ -191,6 +209,33 @@ class MachineView {
       if (cellOf(nr, cell) & HWPOISON) cross(context, this.cellBox(place, cell));
   }
 
+  /** Lines round the cells of each pgmap. */
+  outlinePgmaps(context, nr, place) {
+    if (!data.pgmaps.length || !sectionIndex.has(nr)) return;
+    const owner = (cell) => {
+      if (cell < 0 || cell >= CELLS) return -1;
+      const pfn = nr * data.section_pages + cell * data.cell_pages;
+      return data.pgmaps.findIndex(({ ranges, altmap }) =>
+        overlap(ranges, pfn, pfn + data.cell_pages).length ||
+        (altmap && overlap([altmap], pfn, pfn + data.cell_pages).length));
+    };
+    context.strokeStyle = colour("text");
+    context.lineWidth = 1.5;
+    context.beginPath();
+    for (let cell = 0; cell < CELLS; cell++) {
+      const own = owner(cell), { x, y, width, height } = this.cellBox(place, cell);
+      if (own < 0) continue;
+      const column = cell % this.side, gap = this.cell > 3 ? 1 : 0;
+      const [right, bottom] = [x + width - gap, y + height - gap];
+      const line = (...points) => { context.moveTo(points[0], points[1]); context.lineTo(points[2], points[3]); };
+      if (!column || owner(cell - 1) !== own) line(x, y, x, bottom);
+      if (column === this.side - 1 || owner(cell + 1) !== own) line(right, y, right, bottom);
+      if (owner(cell - this.side) !== own) line(x, y, right, y);
+      if (owner(cell + this.side) !== own) line(x, bottom, right, bottom);
+    }
+    context.stroke();
+  }
+
   drawMark(context, mark) {
     const first = Math.floor(mark.pfn / data.section_pages);
     const last = Math.floor((mark.pfn_end - 1) / data.section_pages);
@@ -214,15 +259,16 @@ class PagesView {
 
   layout(width) {
     this.columns = this.wide;
+    this.margin = labelMargin(width);
     while (this.columns > 16 && Math.floor(width / this.columns) < 5) this.columns /= 2;
-    this.square = Math.max(3, Math.min(26, Math.floor((width - 6) / this.columns)));
-    this.width = this.columns * this.square + 6;
+    this.square = Math.max(3, Math.min(26, Math.floor((width - this.margin - 6) / this.columns)));
+    this.width = this.margin + this.columns * this.square + 6;
     this.height = Math.ceil(this.length / this.columns) * this.square + 6;
   }
 
   box(index) {
     return {
-      x: 3 + (index % this.columns) * this.square, y: 3 + Math.floor(index / this.columns) * this.square,
+      x: this.margin + 3 + (index % this.columns) * this.square, y: 3 + Math.floor(index / this.columns) * this.square,
       width: this.square - 1, height: this.square - 1,
     };
   }
@@ -230,7 +276,7 @@ class PagesView {
   range(index) { return [this.start + index, this.start + index + 1]; }
 
   at(x, y) {
-    const column = Math.floor((x - 3) / this.square), row = Math.floor((y - 3) / this.square);
+    const column = Math.floor((x - this.margin - 3) / this.square), row = Math.floor((y - 3) / this.square);
     const index = row * this.columns + column;
     return column >= 0 && column < this.columns && index >= 0 && index < this.length ? index : -1;
   }
@@ -254,6 +300,9 @@ class PagesView {
   }
 
   draw(context) {
+    const every = 2 ** Math.ceil(Math.log2(Math.max(1, 18 / this.square)));
+    for (let row = 0; row * this.columns < this.length; row += every)
+      label(context, this, row * this.square, hex(this.start + row * this.columns));
     for (let index = 0; index < this.length; index++) {
       const box = this.box(index), kind = this.kind(index);
       if (kindName(kind) === "not-memory") {

@@ -31,6 +31,7 @@
 #include "kernel/log.h"
 #include "kernel/log_page.h"
 #include "overlay.h"
+#include "picture.h"
 #include "source/source.h"
 #include "types/dwarf.h"
 #include "types/table.h"
@@ -192,10 +193,12 @@ static void audit(struct overlay *overlay, const struct pa_layout *layout)
 	overlay->phase = "audit";
 	pa_job_init(&job, overlay->tracing ? 1 : nr_threads);
 	err = pa_audit_run(kernel, NULL, &job, &audit);
+	if (!err) {
+		look_at(audit);
+		err = check_picture(audit->census, &job);
+	}
 	if (err)
 		consume(err);
-	else
-		look_at(audit);
 	pa_audit_destroy(audit);
 	pa_kernel_destroy(kernel);
 }

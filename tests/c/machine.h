@@ -11,6 +11,7 @@
 #ifndef PA_TESTS_MACHINE_H
 #define PA_TESTS_MACHINE_H
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

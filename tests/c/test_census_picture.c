@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The picture of a machine whose every page is known. */
-#include "census/picture.h"
 #include "check.h"
 #include "machine.h"
+#include "picture.h"
 
 #define TILES_PER_SECTION (MACHINE_SECTION_PAGES / MACHINE_TILE_PAGES)
-
-struct run {
-	uint8_t kind, order;
-	uint64_t nr;
-};
 
 /* What a tile of machine.h is made of; its mappings have no low bits. */
 static const struct run tile[] = {
@@ -34,25 +29,6 @@ static struct pa_picture *draw(const struct pa_kernel *kernel,
 	return picture;
 }
 
-/* The next run of @section, from byte *@at on. */
-static struct run take(const struct pa_picture_section *section, size_t *at)
-{
-	struct run run = { 0 };
-	unsigned int shift = 0;
-	uint8_t byte;
-
-	CHECK_FATAL(*at + 3 <= section->runs.length);
-	run.kind = section->runs.items[(*at)++];
-	run.order = section->runs.items[(*at)++];
-	do {
-		CHECK_FATAL(*at < section->runs.length);
-		byte = section->runs.items[(*at)++];
-		run.nr |= (uint64_t)(byte & 0x7f) << shift;
-		shift += 7;
-	} while (byte & 0x80);
-	return run;
-}
-
 static void check_section(const struct pa_picture_section *section)
 {
 	size_t at = 0;
@@ -63,7 +39,7 @@ static void check_section(const struct pa_picture_section *section)
 		const uint8_t *cells = section->cells.items + i * 4;
 
 		for (size_t j = 0; j < TILE_RUNS; j++) {
-			struct run run = take(section, &at);
+			struct run run = take_run(section, &at);
 
 			CHECK(run.kind == tile[j].kind);
 			CHECK(run.order == tile[j].order);
@@ -97,29 +73,29 @@ static void check_marked(struct pa_census *census)
 	CHECK(picture->poisoned == 1);
 	CHECK(picture->sections[1].cells.items[0] ==
 	      (PA_PICTURE_FREE | PA_PICTURE_HWPOISON));
-	CHECK(take(&picture->sections[1], &at).nr == 3);
-	run = take(&picture->sections[1], &at);
+	CHECK(take_run(&picture->sections[1], &at).nr == 3);
+	run = take_run(&picture->sections[1], &at);
 	CHECK(run.kind == (PA_PICTURE_FREE | PA_PICTURE_HWPOISON));
 	CHECK(run.nr == 1);
 	CHECK(run.order == MACHINE_FREE_ORDER);
-	run = take(&picture->sections[1], &at);
+	run = take_run(&picture->sections[1], &at);
 	CHECK(run.kind == PA_PICTURE_FREE);
 	CHECK(run.nr == 1020);
 
 	/* The page before them is none that has tails. */
 	at = 0;
-	run = take(&picture->sections[2], &at);
+	run = take_run(&picture->sections[2], &at);
 	CHECK(run.kind == PA_PICTURE_TAIL);
 	CHECK(run.nr == 8);
 
 	/* Tails that their folio's head does not reach. */
 	at = 0;
-	take(&picture->sections[0], &at);
-	run = take(&picture->sections[0], &at);
+	take_run(&picture->sections[0], &at);
+	run = take_run(&picture->sections[0], &at);
 	CHECK(run.kind == PA_PICTURE_FILE);
 	CHECK(run.nr == 1);
-	CHECK(take(&picture->sections[0], &at).kind == PA_PICTURE_UNKNOWN);
-	run = take(&picture->sections[0], &at);
+	CHECK(take_run(&picture->sections[0], &at).kind == PA_PICTURE_UNKNOWN);
+	run = take_run(&picture->sections[0], &at);
 	CHECK(run.kind == PA_PICTURE_TAIL);
 	CHECK(run.nr == 510);
 
@@ -134,16 +110,19 @@ int main(void)
 	struct pa_kernel *kernel;
 	struct pa_picture *picture;
 	struct pa_census *census;
+	struct pa_job job;
 	uint64_t tiles = m->pages / MACHINE_TILE_PAGES;
 
 	CHECK_OK(pa_kernel_create(&m->base, &m->layout, &kernel));
 	picture = draw(kernel, &census);
+	pa_job_init(&job, 2);
 	CHECK(!picture->poisoned);
 	for (size_t i = 0; i < TILE_RUNS; i++)
 		CHECK(picture->pages[tile[i].kind] == tiles * tile[i].nr);
 	for (size_t i = 0; i < kernel->sections.list.length; i++)
 		check_section(&picture->sections[i]);
 	pa_picture_destroy(picture);
+	CHECK_OK(check_picture(census, &job));
 	check_marked(census);
 	pa_census_destroy(census);
 	pa_kernel_destroy(kernel);
