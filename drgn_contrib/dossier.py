@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from drgn_contrib.dump_page import Printed
-from drgn_contrib.run import Progress, log_lines, read_log
+from drgn_contrib.run import Progress, log_lines, read_log, with_log
 from drgn_contrib.symbols import Symbols
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def dossiers(
             "kind": counted["kind"],
             "nr_pages": counted["nr_pages"],
             "slab": counted["slab"],
+            "poisoned": list(with_log(counted["poisoned"], log)),
             "counts": list(_counts(page, counted)),
             "made_of": counted["made_of"],
             "references": _runs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, List, Mapping, Sequence
 
-from drgn_contrib.text import heading, pairs, pfn_range, plural, table, wrap
+from drgn_contrib.text import heading, pairs, pfn_range, plural, poison_line, table, wrap
 
 #: References of one holder that are shown unless asked for all.
 _FEW = 16
@@ -31,6 +31,7 @@ def _lines(page: Mapping[str, Any], verbose: bool) -> Iterator[str]:
     yield title
     yield "=" * len(title)
     yield from pairs({**_place(page), **(_page(page) if "raw" in page else {})}, 0)
+    yield from _poison_lines(page)
     if "raw" in page:
         yield from _count_lines(page)
     yield from reference_lines(page, verbose)
@@ -72,8 +73,9 @@ def _place(page: Mapping[str, Any]) -> "dict[str, Any]":
         about["memory block"] = f"{block['id']} ({block['state']})"
     pgmap = page.get("pgmap")
     if pgmap:
+        names = ", ".join(name for name in (pgmap["device"], pgmap["disk"]) if name)
         about["pgmap"] = (
-            f"{pgmap['type']} at {pgmap['address']}, "
+            f"{pgmap['type']}{names and ' of ' + names} at {pgmap['address']}, "
             f"{pfn_range(pgmap['pfn'], pgmap['pfn_end'])}, data from {pgmap['data_pfn']:#x}"
         )
     if "raw" in page:
@@ -127,6 +129,13 @@ def _page(page: Mapping[str, Any]) -> "dict[str, Any]":
     about["index"] = page["index"]
     about["private"] = page["private"]
     return about
+
+
+def _poison_lines(page: Mapping[str, Any]) -> Iterator[str]:
+    if page["poisoned"]:
+        yield from heading("Its memory errors")
+    for poisoned in page["poisoned"]:
+        yield from wrap(poison_line(poisoned), "  ", "      ")
 
 
 def _count_lines(page: Mapping[str, Any]) -> Iterator[str]:

@@ -266,6 +266,8 @@ class Report:
     checks: Tuple[CheckResult, ...]
     #: Worst first, then by check and pfn.
     findings: Tuple[Finding, ...]
+    #: Poisoned pages by pfn: each has "pfn", "place", "handling", and what the log says of it.
+    poisoned: Tuple[Mapping[str, Any], ...] = ()
     #: Tasks that go through memory by pfn: each has "task", "pid", "walk", and where it is.
     walkers: Tuple[Mapping[str, Any], ...] = ()
     #: None for dumps.
@@ -298,6 +300,7 @@ class Report:
             "census": [asdict(part) for part in self.census],
             "checks": [asdict(check) for check in self.checks],
             "findings": [finding.to_json() for finding in self.findings],
+            "poisoned": [dict(page) for page in self.poisoned],
             "walkers": [dict(walker) for walker in self.walkers],
             "live": asdict(self.live) if self.live else None,
         }

@@ -86,6 +86,7 @@ def run(
         census=tuple(report.CensusPart(**part) for part in result["census"]),
         checks=tuple(report.CheckResult(**check) for check in result["checks"]),
         findings=report.sort_findings([_finding(found, log, opened.prog) for found in findings]),
+        poisoned=with_log(result["poisoned"], log),
         walkers=tuple(result["walkers"]),
         live=live,
         picture=_picture(result["picture"], memory, kernel.numbers()) if picture else None,
@@ -104,6 +105,27 @@ def log_lines(log: Sequence[report.LogRecord], pfn: int, pfn_end: int) -> "list[
         for record in log
         if record.pfn is not None and pfn <= record.pfn < pfn_end
     ]
+
+
+def with_log(
+    poisoned: Sequence[Mapping[str, Any]], log: Sequence[report.LogRecord]
+) -> "Tuple[Mapping[str, Any], ...]":
+    """Poisoned pages with what the log says of them, and of a hugetlb folio's bad pages."""
+    said: "dict[int, list[str]]" = {}
+    for record in log:
+        if record.pfn is not None:
+            said.setdefault(record.pfn, []).extend(log_lines([record], record.pfn, record.pfn + 1))
+    return tuple(
+        {
+            **page,
+            "log": [
+                line
+                for pfn in sorted({page["pfn"], *(page["raw_pages"] or ())})
+                for line in said.get(pfn, ())
+            ],
+        }
+        for page in poisoned
+    )
 
 
 def tool() -> report.Tool:

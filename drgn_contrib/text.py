@@ -7,6 +7,7 @@ it can't reach a terminal.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import re
 import textwrap
@@ -164,6 +165,7 @@ def _report_lines(report: Report, verbose: bool, known: Sequence[str]) -> Iterat
     if report.target.crash:
         yield from _crash_lines(report.target.crash)
     yield from _walker_lines(report)
+    yield from _poison_lines(report, verbose)
     yield from _unchecked_lines(report, known)
     yield from _finding_lines(report, verbose)
     yield from _log_lines(report, verbose)
@@ -275,6 +277,39 @@ def _walker_lines(report: Report) -> Iterator[str]:
         yield from wrap(text, "  ", "      ")
         for at in walker["at"]:
             yield from wrap(f"{at['name']} {at['pfn']:#x}: {at['is']}", "      ", "          ")
+
+
+def poison_line(page: Mapping[str, Any]) -> str:
+    """Where a poisoned page is and how far its handling has come."""
+    text = f"pfn {page['pfn']:#x} ({page['pfn']}): {page['place']}"
+    text += f", handling {page['handling'].replace('given up', 'failed or ignored')}"
+    if page["maps"]:
+        text += f", {plural(page['maps'], 'mapping')}"
+    if page["task"]:
+        text += f", by {page['task']}"
+    if page["place"] == "hugetlb":
+        pfns = ", ".join(f"{pfn:#x}" for pfn in page["raw_pages"] or ())
+        text += f", its bad pages: {pfns or 'not known'}"
+        text += "" if page["raw_pages_complete"] or not pfns else " and maybe more"
+    return text
+
+
+def _poison_lines(report: Report, verbose: bool) -> Iterator[str]:
+    """Pages with memory errors; those that nobody will use only in number."""
+    if not report.poisoned:
+        return
+    yield from heading("Pages with memory errors")
+    counts = collections.Counter((page["place"], page["handling"]) for page in report.poisoned)
+    telling = [page for page in report.poisoned if page["handling"] != "complete"]
+    for (place, handling), count in sorted(counts.items()):
+        yield from wrap(f"{place}, handling {handling}: {count:,}", "  ", "      ")
+    pages = report.poisoned if verbose else telling
+    shown = pages if verbose else pages[:_FEW]
+    for page in shown:
+        yield from wrap(poison_line(page), "    ", "      ")
+    if len(shown) < len(report.poisoned):
+        left = len(report.poisoned) - len(shown)
+        yield f"    ... and {left:,} more: -v shows them, --json has them"
 
 
 def _unchecked_lines(report: Report, known: Sequence[str]) -> Iterator[str]:
@@ -419,6 +454,7 @@ def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
         yield from heading("Device memory (dev_pagemap)")
     for pgmap in memory["pgmaps"]:
         of = f" of {pgmap['device']}" if pgmap["device"] else ""
+        of += f" ({pgmap['disk']})" if pgmap["disk"] else ""
         yield from wrap(f"{pgmap['type']}{of} at {pgmap['address']}", "  ")
         for pfn, pfn_end in pgmap["ranges"]:
             yield from wrap(pfn_range(pfn, pfn_end), "    ", "      ")

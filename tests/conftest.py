@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: "list[pytest.Item]") -> None:
 
     def rank(item: pytest.Item) -> "tuple[bool, bool, int]":
         params = getattr(getattr(item, "callspec", None), "params", {})
-        kernel = params.get("kernel")
+        kernel = params.get("kernel", params.get("poisoned", [""])[0])
         return (
             "real" in item.path.parts,
             item.path.name == "test_healthy.py",

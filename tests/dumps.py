@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 #: The lab's kernels, from the oldest layout of struct page to the newest.
 KERNELS = ("v5.10", "v6.1", "v6.12", "v7")
 
+#: Kernels with CONFIG_MEMORY_FAILURE, which Debian's older cloud kernels lack, and a dump of
+#: each with poison in it that was handled rightly.
+POISONED = (("v5.10-amd64", "poison"), ("v6.12", "full"), ("v7", "full"))
+
 #: What the fixtures open_dump and audit_dump are.
 Open = Callable[..., "target.OpenedTarget"]
 Audit = Callable[..., "report.Report"]

@@ -73,6 +73,28 @@ AUDIT: "dict[str, Any]" = {
         {"name": "memory map", "references": 0, "unreadable": 0, "seconds": 0.0125},
         {"name": "page table", "references": 51354477, "unreadable": 2, "seconds": 0.31},
     ],
+    "poisoned": [
+        {
+            "pfn": 0x12347,
+            "place": "free list",
+            "handling": "delayed",
+            "refcount": 0,
+            "maps": 0,
+            "task": None,
+            "raw_pages": None,
+            "raw_pages_complete": False,
+        },
+        {
+            "pfn": 0x15800,
+            "place": "hugetlb",
+            "handling": "in progress",
+            "refcount": 2,
+            "maps": 1,
+            "task": "stress (pid 77)",
+            "raw_pages": [0x15809, 0x15864],
+            "raw_pages_complete": True,
+        },
+    ],
     "walkers": [
         {
             "task": "kcompactd0",
@@ -118,6 +140,7 @@ MEMORY: "dict[str, Any]" = {
         {
             "type": "fs-dax",
             "device": "namespace0.0",
+            "disk": "pmem0",
             "ranges": [[0x28000, 0x2E000]],
             "altmap": {
                 "base_pfn": 0x28000,

@@ -275,6 +275,13 @@ static struct pa_error *scan_section(void *worker, uint64_t index)
 			/* Owned by the census from here on. */
 			s->census->classes[index] = classes;
 		}
+		if (state == PA_PFN_OFFLINE || state == PA_PFN_ALTMAP) {
+			struct pa_error *err =
+				pa_scan_unused(s, state, pfn, next);
+
+			if (err)
+				return err;
+		}
 		if (!classes)
 			continue;
 		if (!read) {

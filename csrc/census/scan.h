@@ -60,6 +60,10 @@ struct pa_error *pa_scan_page(struct pa_scanner *s, uint64_t pfn,
 struct pa_error *pa_scan_device(struct pa_scanner *s, uint8_t *classes,
 				const struct pa_memmap_run *run);
 
+/* Poison in the memory map of pages [pfn, end): offline, or an altmap's. */
+struct pa_error *pa_scan_unused(struct pa_scanner *s, enum pa_pfn_state state,
+				uint64_t pfn, uint64_t end);
+
 /* Keeps an anomaly, joined to the one before it where it goes on. */
 struct pa_error *pa_scan_anomaly(struct pa_scanner *s,
 				 enum pa_anomaly_kind kind, uint64_t pfn,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "census/poisoned.h"
 #include "kernel/stack.h"
 
 const char *const pa_walk_names[PA_NR_WALKS] = {
@@ -63,6 +64,8 @@ static const struct function functions[] = {
 	FUNCTION(soft_offline_page, MEMORY_ERROR),
 	FUNCTION(unpoison_memory, MEMORY_ERROR),
 	FUNCTION(get_hwpoison_page, MEMORY_ERROR),
+	FUNCTION(page_handle_poison, MEMORY_ERROR),
+	FUNCTION(action_result, MEMORY_ERROR),
 	FUNCTION(collapse_huge_page, KHUGEPAGED),
 	FUNCTION(hpage_collapse_scan_pmd, KHUGEPAGED),
 	FUNCTION(hpage_collapse_scan_file, KHUGEPAGED),
@@ -103,6 +106,7 @@ struct finding {
 	/* The task whose words are being collected. */
 	uint64_t task;
 	const struct function *function;
+	const struct function *memory_error;
 	bool in_hotplug;
 	uint64_t control;
 	const struct pa_zone *zone;
@@ -135,6 +139,10 @@ static void look_at_code(struct finding *f, uint64_t word)
 	for (size_t i = 0; !f->function && i < NR(functions); i++)
 		if (is_inside(f, &functions[i], word))
 			f->function = &functions[i];
+	for (size_t i = 0; !f->memory_error && i < NR(functions); i++)
+		if (functions[i].walk == PA_WALK_MEMORY_ERROR &&
+		    is_inside(f, &functions[i], word))
+			f->memory_error = &functions[i];
 	for (size_t i = 0; !f->in_hotplug && i < NR(hotplug); i++)
 		f->in_hotplug = is_inside(f, &hotplug[i], word);
 }
@@ -286,16 +294,42 @@ static void find_pages(struct finding *f, struct pa_walker *walker)
 	}
 }
 
+/* Poisoned pages of which the task has the one or the other. */
+static void find_poisoned(const struct finding *f, struct pa_walker *walker)
+{
+	for (size_t i = 0; i < f->nr_words; i++) {
+		uint64_t pfn = f->words[i];
+		bool known = false;
+
+		if (pa_is_kernel_address(pfn) &&
+		    !pa_page_to_pfn(f->kernel, f->words[i], &pfn))
+			continue;
+		for (size_t j = 0; j < walker->nr_poisoned; j++)
+			known |= walker->poisoned[j] == pfn;
+		if (known || pfn < SMALL_NUMBERS ||
+		    !pa_poisoned_in(f->census, pfn, pfn + 1))
+			continue;
+		if (walker->nr_poisoned == PA_WALKER_MAX_PFNS)
+			break;
+		walker->poisoned[walker->nr_poisoned++] = pfn;
+	}
+}
+
 /* All words of a task were seen. */
 static void finish_task(struct finding *f)
 {
 	struct pa_walker walker = {
 		.task = f->task,
 		.hotplug = f->in_hotplug,
+		.memory_error = f->memory_error,
 		.control = f->control,
 		.zone = f->zone,
 	};
 	/* Compaction without its control is the trace of an earlier one. */
+	if (f->function && f->function->walk == PA_WALK_COMPACTION &&
+	    !f->control && f->memory_error)
+		f->function = f->memory_error;
+
 	bool is_walker =
 		f->function && !f->failed &&
 		(f->function->walk != PA_WALK_COMPACTION || f->control);
@@ -308,10 +342,13 @@ static void finish_task(struct finding *f)
 		pa_task_name(f->kernel, f->memory, f->task, &walker.pid,
 			     walker.comm);
 		find_pages(f, &walker);
+		if (walker.memory_error)
+			find_poisoned(f, &walker);
 		f->failed = !pa_array_append(&f->walkers->list, walker);
 	}
 	f->task = 0;
 	f->function = NULL;
+	f->memory_error = NULL;
 	f->in_hotplug = false;
 	f->control = 0;
 	f->zone = NULL;

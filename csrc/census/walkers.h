@@ -49,6 +49,8 @@ struct pa_walker {
 	const char *function;
 	/* It is in online_pages() or offline_pages(): it knows what it does. */
 	bool hotplug;
+	/* It handles a memory error, whatever it does for that just now. */
+	bool memory_error;
 	/* Virtual address of its struct compact_control; 0: it has none. */
 	uint64_t control;
 	/* Borrowed from the kernel; NULL without a control. */
@@ -61,6 +63,12 @@ struct pa_walker {
 	 */
 	size_t nr_pfns;
 	uint64_t pfns[PA_WALKER_MAX_PFNS];
+	/*
+	 * ->memory_error: poisoned pages that it names by pfn or by struct
+	 * page: action_result() has no use for more than the pfn.
+	 */
+	size_t nr_poisoned;
+	uint64_t poisoned[PA_WALKER_MAX_PFNS];
 };
 
 struct pa_walkers {

@@ -126,6 +126,9 @@ static struct pa_error *run_checks(struct pa_audit *audit,
 	}
 	if (!err && audit->findings.failed)
 		err = &pa_error_no_memory;
+	if (!err)
+		err = pa_poison_records_init(audit->census, context.memmap, 0,
+					     PA_NO_PFN, &audit->poison);
 	pa_memmap_destroy(context.memmap);
 	return err;
 }
@@ -176,6 +179,7 @@ void pa_audit_destroy(struct pa_audit *audit)
 		return;
 	pa_census_destroy(audit->census);
 	pa_findings_deinit(&audit->findings);
+	pa_poison_records_deinit(&audit->poison);
 	for (int i = 0; i < PA_NR_CHECKS; i++)
 		free(audit->results[i].reason);
 	free(audit);

@@ -4,6 +4,7 @@
 #define PA_CHECKS_AUDIT_H
 
 #include "checks/check.h"
+#include "checks/poison_record.h"
 
 struct pa_audit {
 	/* Owned. */
@@ -12,6 +13,7 @@ struct pa_audit {
 	/* Which checks were asked for. */
 	bool selected[PA_NR_CHECKS];
 	struct pa_check_result results[PA_NR_CHECKS];
+	struct pa_poison_records poison;
 };
 
 /*

@@ -6,6 +6,16 @@
 #include "census/holder.h"
 #include "kernel/stack.h"
 
+bool pa_check_has_poison(struct pa_check_context *c,
+			 struct pa_check_result *result)
+{
+	if (c->kernel->page_format.flag.hwpoison)
+		return true;
+	pa_check_status(result, PA_NOT_APPLICABLE,
+			"the kernel has no CONFIG_MEMORY_FAILURE");
+	return false;
+}
+
 void pa_check_scan_coverage(struct pa_check_context *c,
 			    struct pa_check_result *result)
 {

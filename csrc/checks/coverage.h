@@ -5,6 +5,13 @@
 
 #include "checks/check.h"
 
+/*
+ * False, with the status set, on a kernel without memory error handling: it has
+ * no flag for poisoned pages.
+ */
+bool pa_check_has_poison(struct pa_check_context *context,
+			 struct pa_check_result *result);
+
 /* Sets examined to the pages read; partial if some of the memmap is absent. */
 void pa_check_scan_coverage(struct pa_check_context *context,
 			    struct pa_check_result *result);

@@ -94,7 +94,8 @@ static struct pa_error *check_leaks(struct pa_check_context *c,
 {
 	struct pa_device_wait wait = { .c = c };
 	struct pa_poison_log log = { 0 };
-	struct pa_error *err = pa_poison_log_read(c, &log);
+	struct pa_error *err =
+		pa_poison_log_read(c->kernel, c->memmap->memory, &log);
 
 	pa_discrepancy_leak_coverage(c, result);
 	if (!err)

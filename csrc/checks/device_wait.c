@@ -125,6 +125,8 @@ struct pa_error *pa_device_wait_add(struct pa_device_wait *wait,
 			map->dead ? ", being torn down" : "");
 	if (*map->device)
 		pa_finding_text(f, "device", "%s", map->device);
+	if (*map->disk)
+		pa_finding_text(f, "disk", "%s", map->disk);
 	if (map->dead) {
 		err = add_teardown(wait, f, map, &found);
 		if (err || found)

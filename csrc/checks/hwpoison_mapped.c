@@ -7,10 +7,12 @@
 #include "checks/coverage.h"
 #include "checks/discrepancy.h"
 #include "checks/families.h"
+#include "checks/poison_flight.h"
 #include "checks/poison_log.h"
 
 static void check_page(struct pa_check_context *c,
 		       const struct pa_poison_log *log,
+		       const struct pa_poison_flight *flight,
 		       const struct pa_poisoned *p)
 {
 	const struct pa_accounts *accounts = c->census->accounts;
@@ -24,6 +26,7 @@ static void check_page(struct pa_check_context *c,
 			0;
 	const struct pa_handled *hand =
 		pa_handled_find(c->census, p->pfn, p->pfn + 1);
+	const struct pa_walker *by = pa_poison_flight_of(flight, p->pfn);
 	const struct pa_log_line *line;
 	struct pa_finding *f;
 
@@ -33,38 +36,42 @@ static void check_page(struct pa_check_context *c,
 		hand = pa_handled_find(c->census, p->head_pfn, p->head_pfn + 1);
 	line = pa_poison_log_gave_up(log, p->pfn);
 	f = pa_finding_add(c->findings, PA_CHECK_HWPOISON_MAPPED,
-			   line || hand ? PA_INFO : PA_BUG, p->pfn, p->pfn + 1,
-			   "a poisoned page is still mapped: %s",
-			   line ? "its handling failed or was ignored" :
-			   hand ? "a task is at it" :
-				  "its users may read the bad memory");
+			   line || hand || by ? PA_INFO : PA_BUG, p->pfn,
+			   p->pfn + 1, "a poisoned page is still mapped: %s",
+			   line	      ? "its handling failed or was ignored" :
+			   hand || by ? "a task is at it" :
+					"its users may read the bad memory");
 	pa_finding_number(f, "page_table_entries", (int64_t)maps);
 	pa_finding_number(f, "entire_mappings", (int64_t)entire);
 	pa_finding_hex(f, "flags", p->flags);
 	if (line)
 		pa_finding_text(f, "handling", "%.*s",
 				(int)pa_text_length(line->text), line->text.at);
-	if (hand)
+	if (by)
+		pa_poison_flight_add(f, by);
+	else if (hand)
 		pa_check_add_task(c, f, hand->task);
 }
 
 struct pa_error *pa_check_hwpoison_mapped(struct pa_check_context *c,
 					  struct pa_check_result *result)
 {
+	struct pa_poison_flight flight = { 0 };
 	struct pa_poison_log log = { 0 };
 	struct pa_error *err;
 
-	if (!c->kernel->page_format.flag.hwpoison) {
-		pa_check_status(result, PA_NOT_APPLICABLE,
-				"the kernel has no CONFIG_MEMORY_FAILURE");
+	if (!pa_check_has_poison(c, result))
 		return NULL;
-	}
 	pa_discrepancy_coverage(c, result);
 	result->examined = c->census->poisoned.length;
-	err = pa_poison_log_read(c, &log);
+	err = pa_poison_log_read(c->kernel, c->memmap->memory, &log);
+	if (!err)
+		err = pa_poison_flight_init(c->census, c->memmap->memory,
+					    &flight);
 	pa_array_for_each(p, &c->census->poisoned)
 		if (!err && p->state == PA_PFN_ONLINE)
-			check_page(c, &log, p);
+			check_page(c, &log, &flight, p);
+	pa_poison_flight_deinit(&flight);
 	pa_poison_log_deinit(&log);
 	return err;
 }

@@ -10,6 +10,10 @@ static void add_pgmap(struct pa_finding *f, const struct pa_pgmap *map)
 {
 	pa_finding_hex(f, "pgmap", map->address);
 	pa_finding_text(f, "pgmap_type", "%s", pa_pgmap_type_names[map->type]);
+	if (*map->device)
+		pa_finding_text(f, "device", "%s", map->device);
+	if (*map->disk)
+		pa_finding_text(f, "disk", "%s", map->disk);
 }
 
 /* The kernel can tell device memory in an online section (v5.12). */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "checks/poison_log.h"
 
-struct pa_error *pa_poison_log_read(struct pa_check_context *c,
+struct pa_error *pa_poison_log_read(const struct pa_kernel *kernel,
+				    struct pa_memory *memory,
 				    struct pa_poison_log *ret)
 {
-	struct pa_error *err =
-		pa_log_read(c->memmap->memory, c->kernel->layout, &ret->log);
+	struct pa_error *err = pa_log_read(memory, kernel->layout, &ret->log);
 
 	if (!err)
-		return pa_log_lines_init(c->kernel, &ret->log, &ret->lines);
+		return pa_log_lines_init(kernel, &ret->log, &ret->lines);
 	if (!pa_error_is_target(err) && err->code != PA_ERROR_MISSING)
 		return err;
 	pa_error_destroy(err);

@@ -13,7 +13,8 @@ struct pa_poison_log {
 };
 
 /* A log that is not in the dump is an empty one. @ret is zeroed before. */
-struct pa_error *pa_poison_log_read(struct pa_check_context *context,
+struct pa_error *pa_poison_log_read(const struct pa_kernel *kernel,
+				    struct pa_memory *memory,
 				    struct pa_poison_log *ret);
 void pa_poison_log_deinit(struct pa_poison_log *log);
 

@@ -207,6 +207,15 @@ static bool visit_range(void *arg, const struct pa_xarray_entry *entry)
 	return !err;
 }
 
+/* What has no name that can be read is nameless. */
+static struct pa_error *or_nameless(struct pa_error *err)
+{
+	if (!pa_error_is_target(err) && (!err || err->code != PA_ERROR_MISSING))
+		return err;
+	pa_error_destroy(err);
+	return NULL;
+}
+
 /* A driver claims what is behind its info block at least: the last page. */
 static struct pa_error *name_device(struct pgmap_walk *walk,
 				    const struct pa_pgmap_range *range)
@@ -215,14 +224,14 @@ static struct pa_error *name_device(struct pgmap_walk *walk,
 	struct pa_error *err = NULL;
 
 	if (!*map->device)
-		err = pa_resource_name(
+		err = or_nameless(pa_resource_name(
 			walk->memory, walk->layout,
 			(range->pfn_end - 1) << walk->memory->space->page_shift,
-			map->device);
-	if (!pa_error_is_target(err) && (!err || err->code != PA_ERROR_MISSING))
-		return err;
-	pa_error_destroy(err);
-	return NULL;
+			map->device));
+	if (!err && !*map->disk && map->type == PA_PGMAP_FS_DAX)
+		err = or_nameless(pa_pmem_disk_name(walk->memory, walk->layout,
+						    map->address, map->disk));
+	return err;
 }
 
 /* What is read of members of members lies in the pgmap, too. */

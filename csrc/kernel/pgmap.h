@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "kernel/memory.h"
+#include "kernel/pmem.h"
 #include "kernel/resource.h"
 
 enum pa_pgmap_type {
@@ -24,6 +25,8 @@ struct pa_pgmap {
 	uint64_t address;
 	/* The device whose memory it is, as /proc/iomem has it; or empty. */
 	char device[PA_RESOURCE_NAME_MAX];
+	/* The block device over it ("pmem0"); empty if there is none. */
+	char disk[PA_DISK_NAME_MAX];
 	enum pa_pgmap_type type;
 	uint64_t flags;
 	uint64_t nr_range;

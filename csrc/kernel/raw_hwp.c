@@ -6,6 +6,27 @@
 /* As many as a huge page of 1 GiB has pages. */
 #define MAX_RAW_PAGES PA_BIT(18)
 
+/* raw_hwp_list_head(): false where the kernel has none. */
+static bool find_list(const struct pa_kernel *kernel, uint64_t head_pfn,
+		      uint64_t *ret)
+{
+	const struct pa_layout *layout = kernel->layout;
+	uint64_t page = pa_pfn_to_page(kernel, head_pfn);
+
+	if (PA_HAS(layout, folio, _hugetlb_hwpoison))
+		*ret = page + PA_OFFSETOF(layout, folio, _hugetlb_hwpoison);
+	else if (PA_HAS_ENUM(layout, SUBPAGE_INDEX_HWPOISON) &&
+		 PA_ENUM(layout, SUBPAGE_INDEX_HWPOISON) > 0 &&
+		 PA_ENUM(layout, SUBPAGE_INDEX_HWPOISON) < 64)
+		*ret = page +
+		       (uint64_t)PA_ENUM(layout, SUBPAGE_INDEX_HWPOISON) *
+			       kernel->page_format.size +
+		       kernel->page_format.private_;
+	else
+		return false;
+	return true;
+}
+
 struct pa_error *pa_raw_hwp_read(const struct pa_kernel *kernel,
 				 struct pa_memory *memory, uint64_t head_pfn,
 				 struct pa_raw_hwp *ret)
@@ -14,13 +35,11 @@ struct pa_error *pa_raw_hwp_read(const struct pa_kernel *kernel,
 	uint64_t head, next;
 	struct pa_error *err;
 
-	if (!PA_HAS(layout, folio, _hugetlb_hwpoison) ||
+	if (!find_list(kernel, head_pfn, &head) ||
 	    !PA_HAS(layout, raw_hwp_page, page) ||
 	    !PA_HAS(layout, raw_hwp_page, node))
 		return pa_error_create(PA_ERROR_MISSING,
 				       "no raw_hwp_list that is known");
-	head = pa_pfn_to_page(kernel, head_pfn) +
-	       PA_OFFSETOF(layout, folio, _hugetlb_hwpoison);
 	err = pa_memory_read_u64(memory, head, &next);
 	while (!err && next) {
 		uint64_t entry = next - PA_OFFSETOF(layout, raw_hwp_page, node);

@@ -15,7 +15,7 @@ struct pa_raw_hwp {
 
 /*
  * The list of the hugetlb folio at @head_pfn. PA_ERROR_MISSING where the kernel
- * has none that we know (folio._hugetlb_hwpoison, v6.3). @ret is zeroed before,
+ * has none that we know. @ret is zeroed before,
  * and the caller's to deinit in any case.
  */
 struct pa_error *pa_raw_hwp_read(const struct pa_kernel *kernel,

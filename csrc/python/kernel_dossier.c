@@ -7,6 +7,7 @@
 #include "census/counts.h"
 #include "census/owner.h"
 #include "census/slabs.h"
+#include "checks/poison_record.h"
 #include "kernel/wait.h"
 #include "python/watch.h"
 
@@ -20,6 +21,8 @@ struct asked {
 	struct pa_discrepancy counts;
 	/* The kmem_cache that it is a slab of; borrowed, NULL: of none. */
 	const struct pa_slab_cache *cache;
+	/* Of its folio's pages. */
+	struct pa_poison_records poison;
 };
 
 struct dossier_call {
@@ -123,6 +126,10 @@ static struct pa_error *find_folios(struct dossier_call *call)
 		if (!err)
 			err = pa_count_folio(call->census, asked->head_pfn,
 					     asked->nr, &asked->counts);
+		if (!err)
+			err = pa_poison_records_init(
+				call->census, memmap, asked->head_pfn,
+				asked->head_pfn + asked->nr, &asked->poison);
 		if (err)
 			break;
 	}
@@ -197,6 +204,8 @@ static void call_deinit(struct dossier_call *call)
 	pa_references_deinit(&call->found);
 	pa_array_deinit(&call->watch.ranges);
 	pa_census_destroy(call->census);
+	pa_array_for_each(asked, &call->asked)
+		pa_poison_records_deinit(&asked->poison);
 	pa_array_deinit(&call->asked);
 }
 
@@ -252,6 +261,7 @@ static PyObject *asked_dict(const struct asked *asked)
 		pa_py_set(dict, "slab",
 			  asked->cache ? name(asked->cache->name) :
 					 Py_NewRef(Py_None)) &&
+		pa_py_set(dict, "poisoned", pa_py_poison(&asked->poison)) &&
 		pa_py_set(dict, "counts", counts_list(d)) &&
 		pa_py_set(dict, "mapcounts_wrong",
 			  PyLong_FromUnsignedLong(d->nr_mapcounts)) &&

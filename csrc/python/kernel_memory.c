@@ -74,12 +74,12 @@ static PyObject *pgmap_list(const struct pa_kernel *kernel)
 		    !pa_py_append(
 			    list,
 			    Py_BuildValue(
-				    "{s:s,s:s,s:N,s:N,s:N,s:K,s:O}", "type",
+				    "{s:s,s:s,s:s,s:N,s:N,s:N,s:K,s:O}", "type",
 				    pa_pgmap_type_names[map->type], "device",
-				    map->device, "ranges", ranges, "altmap",
-				    altmap, "address", pa_py_hex(map->address),
-				    "vmemmap_shift", ULL(map->vmemmap_shift),
-				    "dead",
+				    map->device, "disk", map->disk, "ranges",
+				    ranges, "altmap", altmap, "address",
+				    pa_py_hex(map->address), "vmemmap_shift",
+				    ULL(map->vmemmap_shift), "dead",
 				    !map->dead_known ? Py_None :
 				    map->dead	     ? Py_True :
 						       Py_False)))

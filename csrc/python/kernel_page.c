@@ -64,12 +64,14 @@ static bool set_location(PyObject *dict, const struct pa_kernel *kernel,
 			&kernel->pgmaps.maps.items[range->map];
 
 		ok = pa_py_set(dict, "pgmap",
-			       Py_BuildValue("{s:N,s:s,s:K,s:K,s:K}", "address",
-					     pa_py_hex(map->address), "type",
+			       Py_BuildValue("{s:N,s:s,s:s,s:s,s:K,s:K,s:K}",
+					     "address", pa_py_hex(map->address),
+					     "type",
 					     pa_pgmap_type_names[map->type],
-					     "pfn", ULL(range->pfn), "pfn_end",
-					     ULL(range->pfn_end), "data_pfn",
-					     ULL(range->data_pfn)));
+					     "device", map->device, "disk",
+					     map->disk, "pfn", ULL(range->pfn),
+					     "pfn_end", ULL(range->pfn_end),
+					     "data_pfn", ULL(range->data_pfn)));
 	}
 	return ok;
 }

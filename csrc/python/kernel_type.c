@@ -191,6 +191,7 @@ static PyObject *coverage_dict(const struct pa_census *census)
 		set_count(dict, "pages_unreadable", census->pages_unreadable) &&
 		set_count(dict, "list_entries", census->references) &&
 		set_count(dict, "pages_in_transit", census->pages_taken) &&
+		set_count(dict, "pages_poisoned", census->poisoned.length) &&
 		set_count(dict, "kernel_pages_filtered",
 			  census->kernel_pages_filtered);
 
@@ -266,7 +267,8 @@ static PyObject *audit_dict(const struct pa_kernel *kernel,
 	     pa_py_set(dict, "findings", Py_NewRef(findings)) &&
 	     pa_py_set(dict, "coverage", coverage_dict(audit->census)) &&
 	     pa_py_set(dict, "census", census_list(audit->census)) &&
-	     pa_py_set(dict, "walkers", pa_py_walkers(audit->census));
+	     pa_py_set(dict, "walkers", pa_py_walkers(audit->census)) &&
+	     pa_py_set(dict, "poisoned", pa_py_poison(&audit->poison));
 	Py_XDECREF(checks);
 	Py_XDECREF(findings);
 	if (!ok)

@@ -9,6 +9,7 @@
 
 struct pa_census;
 struct pa_picture;
+struct pa_poison_records;
 
 struct pa_kernel_object {
 	PyObject_HEAD
@@ -47,6 +48,7 @@ PyObject *pa_py_page_tables(const struct pa_census *census);
 PyObject *pa_py_mappings(const struct pa_census *census);
 PyObject *pa_py_walkers(const struct pa_census *census);
 PyObject *pa_py_picture(const struct pa_picture *picture);
+PyObject *pa_py_poison(const struct pa_poison_records *records);
 PyObject *pa_py_waiters(struct pa_module_state *state,
 			const struct pa_kernel *kernel, unsigned int threads);
 PyObject *pa_py_references(struct pa_module_state *state,

@@ -75,8 +75,25 @@ def _lost(pfn: int, first: int, pages: int) -> Finding:
     }
 
 
+def _hands_out(scene: Scene, order: int) -> bool:
+    """Whether a block that was freed may be handed out again with poison in it.
+
+    Since 5.13 per-cpu lists have blocks of these orders, too; 6.1 looks at them only when it
+    takes them from the buddy (check_new_pcp()).
+    """
+    return scene.release.startswith("6.1.") and (order <= 3 or order == 9)
+
+
+def _completes_another(scene: Scene, first: int, pages: int) -> bool:
+    """Whether nothing tells a lost block from the rest of the allocation before it."""
+    return bool(first & pages) and not any(scene.page_flags(first - pages, pages))
+
+
 def hwpoison_leak(scene: Scene) -> list[Finding]:
-    """Blocks that allocations dropped round a poisoned page, and poison on a free list."""
+    """Blocks that allocations dropped round a poisoned page, and poison on a free list.
+
+    A finding that is "unsure" may be there or not, as far as the guest could tell.
+    """
     found: list[Finding] = []
     for event in scene.events:
         if event["event"] != "kernel_poison":
@@ -86,10 +103,15 @@ def hwpoison_leak(scene: Scene) -> list[Finding]:
         if not flags[pfn - first] & KPF_HWPOISON:
             raise LabError(f"pfn {pfn} was not poisoned")
         if event["again"]:
+            if _hands_out(scene, event["order"]):
+                found.append({**_in_buddy(scene, pfn), "unsure": True})
+                found.append({**_lost(pfn, first, pages), "unsure": True})
+                continue
             # On no list and nobody's: /proc/kpageflags has nothing to say of them.
             if any(word & ~KPF_HWPOISON for word in flags):
                 raise LabError(f"the block at pfn {first} was not dropped as it should have been")
-            found.append(_lost(pfn, first, pages))
+            unsure = {"unsure": True} if _completes_another(scene, first, pages) else {}
+            found.append({**_lost(pfn, first, pages), **unsure})
         elif flags[pfn - first] & KPF_BUDDY:
             found.append(_in_buddy(scene, pfn))
         else:

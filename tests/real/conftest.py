@@ -7,6 +7,7 @@ import shutil
 from typing import Iterator
 
 import pytest
+from dumps import POISONED
 from lab import make
 
 pytest.register_assert_rewrite("planting")
@@ -38,6 +39,14 @@ def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSite]:
     yield open_site
     # Gigabytes: pytest would keep those of the last runs.
     shutil.rmtree(directory)
+
+
+@pytest.fixture(params=POISONED, ids=lambda dump: str(dump[0]))
+def poisoned(request: pytest.FixtureRequest, open_site: OpenSite) -> Iterator[Site]:
+    """A dump of each kernel that handles memory errors, with poison in it handled rightly."""
+    site = open_site(*request.param)
+    with site.planted():
+        yield site
 
 
 @pytest.fixture

@@ -3,30 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Iterator
-
-import drgn
 import pytest
 from drgn.helpers.linux import mmzone
-from drgn.helpers.linux.xarray import xa_load
+from dumps import POISONED
 from planting import TAKEN_OFF, Expected, FreeBlock, OpenSite, Site, has_member
+from poison import block_of, counts_in_blocks, leaves_in_buddy, poison
 
 CHECKS = ("hwpoison-in-buddy", "hwpoison-neighbour-leak", "hwpoison-accounting")
 
 COUNTER: Expected = ("hwpoison-accounting", "bug", None, None)
-
-
-#: Kernels with CONFIG_MEMORY_FAILURE, which Debian's older cloud kernels lack, and a dump of
-#: each with poison in it that was handled rightly.
-DUMPS = (("v5.10-amd64", "poison"), ("v6.12", "full"), ("v7", "full"))
-
-
-@pytest.fixture(params=DUMPS, ids=lambda dump: str(dump[0]))
-def poisoned(request: pytest.FixtureRequest, open_site: OpenSite) -> Iterator[Site]:
-    """A dump of each kernel that handles memory errors."""
-    site = open_site(*request.param)
-    with site.planted():
-        yield site
 
 
 def in_buddy(site: Site, pfn: int) -> None:
@@ -37,36 +22,6 @@ def in_buddy(site: Site, pfn: int) -> None:
         return
     site.expect_nothing()
     assert site.new_infos() == {("hwpoison-in-buddy", "info", pfn, pfn + 1)}
-
-
-def leaves_in_buddy(site: Site) -> bool:
-    """The kernel leaves hard-poisoned free pages where they are, by design."""
-    try:
-        site.prog.constant("MF_MSG_BUDDY_2ND")
-    except LookupError:
-        return False
-    return True
-
-
-def block_of(site: Site, pfn: int) -> drgn.Object:
-    """The memory_block of a page."""
-    number = pfn // site.section_pages // int(site.prog["sections_per_block"])
-    entry = xa_load(site.prog["memory_blocks"].address_of_(), number)
-    return drgn.cast("struct memory_block *", entry)
-
-
-def counts_in_blocks(site: Site) -> bool:
-    return bool(site.prog.type("struct memory_block").has_member("nr_hwpoison"))
-
-
-def poison(site: Site, pfn: int, *, counted: bool = True) -> None:
-    """Flag a page as poisoned, as memory_failure() does."""
-    flags = site.flags(pfn)
-    site.set(flags, int(flags) | site.flag("PG_hwpoison"))
-    if counted:
-        site.add(site.prog["num_poisoned_pages"].counter, 1)
-        if counts_in_blocks(site):
-            site.add(block_of(site, pfn).nr_hwpoison.counter, 1)
 
 
 def test_no_memory_failure(kernel: str, site: Site) -> None:
@@ -278,7 +233,7 @@ def completes_another(site: Site, first: int, order: int) -> bool:
     )
 
 
-@pytest.mark.parametrize("kernel", [kernel for kernel, _ in DUMPS])
+@pytest.mark.parametrize("kernel", [kernel for kernel, _ in POISONED])
 def test_real_leak(kernel: str, open_site: OpenSite) -> None:
     """Buffers that the kernel freed with poison in them, and allocations that met it."""
     site = open_site(kernel, "hwpoison-leak")

@@ -287,11 +287,11 @@ ext4_dax() {
 	truncate -s 16M /mnt/dax/file
 }
 
-# no_dax: the file system is unmounted and namespace 0 unbound, as far as that goes.
+# no_dax [DEVICE]: the file system is unmounted and its device unbound, as far as that goes.
 no_dax() {
 	guest stuck umount /mnt/dax || return 1
 	tail -n 1 /run/events | grep -q ' ended=1 ' || return 0
-	guest stuck sh -c "echo namespace0.0 >$ND/drivers/nd_pmem/unbind"
+	guest stuck sh -c "echo ${1:-namespace0.0} >$ND/drivers/nd_pmem/unbind"
 }
 
 # no_devdax DEVICE: unbound, as far as that goes.
@@ -325,6 +325,24 @@ corrupt_free_thp() {
 	free=$(guest freed 8 thp)
 	corrupt $free
 	return 0
+}
+
+# corrupt_huge: a page in the middle of a huge page that is free in its pool.
+corrupt_huge() {
+	free=$(guest freed 2 hugetlb)
+	corrupt $free
+	return 0
+}
+
+# last_block: the number of the memory block that holds the pfn of the last event.
+last_block() {
+	block_of "$(($(last_pfn) * 4096))"
+}
+
+# try_online N: newer kernels refuse to online a block with poison in it.
+try_online() {
+	echo online_movable 2>/dev/null >"$MEMORY/memory$1/state"
+	event "try_online block=$1 state=$(cat "$MEMORY/memory$1/state")"
 }
 
 # last_pfn: the pfn of the last event that has one.

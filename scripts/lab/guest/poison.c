@@ -44,8 +44,12 @@ static void *map_kind(const char *kind, size_t size)
 		fd = open(kind, O_RDWR | O_CREAT, 0600);
 		if (fd < 0)
 			die("%s", kind);
-		if (strncmp(kind, "/dev/", 5) ||
-		    !strncmp(kind, "/dev/shm/", 9)) {
+		if (!strncmp(kind, "/mnt/huge/", 10)) {
+			/* A file of hugetlbfs cannot be written to. */
+			if (ftruncate(fd, size))
+				die("ftruncate of %s", kind);
+		} else if (strncmp(kind, "/dev/", 5) ||
+			   !strncmp(kind, "/dev/shm/", 9)) {
 			char zero[PAGE_SIZE] = { 1 };
 			size_t i;
 
@@ -101,14 +105,12 @@ static int run_poison(int argc, char **argv)
 	_exit(0);
 }
 
-/* freed MIB [thp]: prints the pfn of a page that was mapped and is free again (most likely). */
+/* freed MIB [KIND]: prints the pfn of a page that was mapped and is free again (most likely). */
 static int run_freed(int argc, char **argv)
 {
 	size_t size = (argc > 1 ? strtoul(argv[1], NULL, 0) : 8) * MIB;
-	char *p = map_anon(size);
+	char *p = map_kind(argc > 2 ? argv[2] : "anon", size);
 
-	madvise(p, size, argc > 2 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-	touch(p, size);
 	printf("%lu\n", pfn_of(p + size / 2 + 77 * PAGE_SIZE));
 	return 0;
 }
