@@ -112,7 +112,8 @@ def target_argument(report: Report, symbols: Sequence[str] = ()) -> str:
 
 def pgmap_name(pgmap: Mapping[str, Any]) -> str:
     """A dev_pagemap for people."""
-    return clean(f"{pgmap['type']} of {pgmap['device'] or 'an unknown device'}")
+    disk = f" ({pgmap['disk']})" if pgmap["disk"] else ""
+    return clean(f"{pgmap['type']} of {pgmap['device'] or 'an unknown device'}{disk}")
 
 
 def zones(picture: Picture) -> "List[Mapping[str, Any]]":

@@ -219,7 +219,8 @@ static bool check_total(struct pa_check_context *c, uint64_t total,
 			PA_NO_PFN, PA_NO_PFN,
 			"num_poisoned_pages is %" PRIu64 ", %" PRIu64
 			" pages are flagged or listed: the rest is poison of "
-			"device memory, or was never flagged",
+			"device memory, was never flagged, or lost its flag "
+			"when its memory was onlined again",
 			total, all);
 	if (!f)
 		return false;

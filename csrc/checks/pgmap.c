@@ -65,7 +65,7 @@ static void hole_hazards(struct pa_check_context *c,
 				c->findings, PA_CHECK_ZONE_DEVICE_TAINT,
 				PA_INFO, pfn, next,
 				"this kernel's pfn_to_online_page() takes this "
-				"hole for RAM (fixed in v5.12)"),
+				"hole for RAM (fixed by 9f9b02e5b346, v5.12)"),
 			"section", (int64_t)section->nr);
 	}
 }

@@ -239,7 +239,9 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 			   "block",
 		.doc = "The allocation that meets it hands it out, or drops "
 		       "its whole block. Kernels before v5.11 leave poisoned "
-		       "free pages there by design: info.",
+		       "free pages there by design: info. Newer ones flag a "
+		       "page before they take it off: info while a task is "
+		       "found in memory_failure() with it.",
 		.run = pa_check_hwpoison_in_buddy,
 		.needs = SCAN | PA_NEEDS_CENSUS(PA_CENSUS_PCP),
 	},
@@ -257,8 +259,11 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		.id = "hwpoison-accounting",
 		.summary = "poisoned pages and their counters disagree",
 		.doc = "num_poisoned_pages, memory_block.nr_hwpoison and "
-		       "mf_stats against the pages flagged. Only what is "
-		       "exact is judged; other differences are info.",
+		       "mf_stats against the pages flagged, those on the "
+		       "raw_hwp_list of hugetlb folios included. Only what is "
+		       "exact is judged; other differences are info, and so is "
+		       "what a task explains that is handling an error: a page "
+		       "is flagged first and counted last.",
 		.run = pa_check_hwpoison_accounting,
 		.needs = SCAN,
 	},

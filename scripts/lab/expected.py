@@ -18,6 +18,8 @@ from .run import LabError
 
 KPF_BUDDY = 1 << 10
 KPF_HWPOISON = 1 << 19
+# Of a memory block, in machines that are not large.
+BLOCK_PAGES = 32768
 
 Finding = dict[str, Any]
 
@@ -36,6 +38,9 @@ class Scene:
         with open(self.truth / "proc" / "kpageflags", "rb") as file:
             file.seek(pfn * 8)
             return list(struct.unpack(f"<{count}Q", file.read(count * 8)))
+
+
+Expectation = Callable[[Scene], list[Finding]]
 
 
 def nothing(_: Scene) -> list[Finding]:
@@ -160,6 +165,22 @@ def soft_offline_leak(scene: Scene) -> list[Finding]:
     ]
 
 
+def in_flight(name: str) -> Expectation:
+    """What is amiss for a moment while an error is handled: worth knowing, and no fault."""
+
+    def expected(scene: Scene) -> list[Finding]:
+        (pfn,) = (e["pfn"] for e in scene.events if e["event"] in ("poison", "corrupt"))
+        found = {"check": "hwpoison-accounting", "severity": "info", "pfn": None, "pfn_end": None}
+        if name == "buddy":
+            found.update(check="hwpoison-in-buddy", pfn=pfn, pfn_end=pfn + 1)
+        elif name == "block":
+            block = pfn // BLOCK_PAGES * BLOCK_PAGES
+            found.update(pfn=block, pfn_end=block + BLOCK_PAGES)
+        return [found]
+
+    return expected
+
+
 def dax_teardown(scene: Scene) -> list[Finding]:
     """Pages in pipes and rings whose device is gone: from 5.18 on nobody waits for them.
 
@@ -179,6 +200,3 @@ def dax_teardown(scene: Scene) -> list[Finding]:
         {"check": "stale-page-reference", "severity": "bug", "pfn": pfn, "pfn_end": pfn + 1}
         for pfn in sorted(pfns)
     ]
-
-
-Expectation = Callable[[Scene], list[Finding]]

@@ -249,6 +249,18 @@ class Breakpoints:
         if self._gdb.try_run_to(back, WAIT_SECONDS):
             yield f"after {function}()"
 
+    def stop_in(self, function: str, times: int = 1) -> str:
+        """Stop where the function is entered for the so manieth time; says where."""
+        for time in range(times):
+            stops = self.stops(function)
+            if not next(stops, ""):
+                raise LabError(f"nobody came to {function}()")
+            if time + 1 < times:
+                # Run to behind it: where it is stopped already it would not stop again.
+                next(stops, "")
+                function = function.split(">")[-1]
+        return f"{function}()"
+
     def detach(self) -> None:
         """Let the guest run on."""
         try:

@@ -14,6 +14,7 @@ from typing import Any, Optional
 
 from . import elfcore, initramfs, kernels, recipes
 from .expected import Scene
+from .instants import Breakpoints
 from .paths import lab_dir, lock
 from .qemu import Machine
 from .run import LabError, say
@@ -109,7 +110,7 @@ def _make(kernel: kernels.Kernel, recipe: recipes.Recipe, path: Path) -> None:
 
 def _clean(work: Path) -> None:
     """Remove what only the running machine needed: its memory above all."""
-    for name in ("ram", "truth.raw", "initramfs", "qmp.sock", "host.sock"):
+    for name in ("ram", "truth.raw", "initramfs", "qmp.sock", "host.sock", "gdb.sock"):
         (work / name).unlink(missing_ok=True)
     for dimm in work.glob("dimm-*"):
         dimm.unlink()
@@ -138,16 +139,17 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
     )
     cmdline = f"{CMDLINE} {recipe.cmdline}".strip()
     with Machine(kernel, recipe.hardware, image, cmdline, work) as machine:
-        ready = _serve(machine, note_time)
-        machine.stop_at_rest()
-        note_time("stopped")
-        notes = machine.notes()
+        ready = _serve(machine, kernel, work, note_time)
         segments = machine.segments()
-        elfcore.write_vmcore(
-            work / "vmcore.elf", notes, segments, int(ready.get("direct_map", "0"), 0)
-        )
-        note_time("dumped")
-        machine.qmp.command("cont")
+        if "stopped_in" not in ready:
+            machine.stop_at_rest()
+            note_time("stopped")
+            notes = machine.notes()
+            elfcore.write_vmcore(
+                work / "vmcore.elf", notes, segments, int(ready.get("direct_map", "0"), 0)
+            )
+            note_time("dumped")
+            machine.qmp.command("cont")
         machine.say("ok")
         if machine.hear(SILENCE_SECONDS) != "done":
             raise LabError("the guest did not write its ground truth")
@@ -179,6 +181,8 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
         "truth_rounds": int(ready.get("rounds", "0")),
         "truth_differing": None if ready.get("differing") == "-" else ready.get("differing"),
         "truth_pid": int(ready.get("pid", "0")),
+        # Then the ground truth is of a later instant.
+        "stopped_in": ready.get("stopped_in"),
         "events": events,
         "complaints": _complaints(scene.console),
         "expected": recipe.expected(scene),
@@ -211,8 +215,20 @@ def _complaints(console: str) -> list[str]:
     return [line for line in console.splitlines() if any(word in line for word in COMPLAINTS)]
 
 
-def _serve(machine: Machine, note_time: Any) -> dict[str, str]:
+def _dump_in(kernel: kernels.Kernel, machine: Machine, work: Path, where: str) -> str:
+    """Dump the machine as it comes to a function: FUNCTION/WITHIN [TIMES]."""
+    function, _, times = where.partition(" ")
+    breakpoints = Breakpoints(kernel, machine)
+    machine.say("ok")
+    stopped = breakpoints.stop_in(function.replace("/", ">"), int(times or 1))
+    elfcore.write_vmcore(work / "vmcore.elf", machine.notes(), machine.segments(), 0)
+    breakpoints.detach()
+    return stopped
+
+
+def _serve(machine: Machine, kernel: kernels.Kernel, work: Path, note_time: Any) -> dict[str, str]:
     """Do what the guest asks for, until it is ready to be dumped."""
+    stopped: dict[str, str] = {}
     while True:
         word, _, rest = machine.hear(SILENCE_SECONDS).partition(" ")
         if word == "begin":
@@ -235,9 +251,12 @@ def _serve(machine: Machine, note_time: Any) -> dict[str, str]:
             numbers = {k: int(v) if v.isdigit() else v for k, v in arguments.items()}
             machine.qmp.command(name, **numbers)
             machine.say("ok")
+        elif word == "break":
+            stopped["stopped_in"] = _dump_in(kernel, machine, work, rest)
+            note_time("dumped")
         elif word == "ready":
             note_time("ready")
-            return dict(part.split("=", 1) for part in rest.split())
+            return {**dict(part.split("=", 1) for part in rest.split()), **stopped}
         elif word == "failed":
             raise RecipeFailed(f"in the guest, this failed: {rest}" + _console_tail(machine))
         else:

@@ -151,14 +151,6 @@ RECIPES: dict[str, Recipe] = {
             applies=_has_memory_failure,
         ),
         Recipe(
-            "poison-blocks",
-            "memory blocks of boot memory with memory errors, offlined and onlined again",
-            work.poison_blocks,
-            cmdline="movablecore=384M",
-            modules=("hwpoison_inject",),
-            applies=_has_memory_failure,
-        ),
-        Recipe(
             "hwpoison-free",
             "free pages with memory errors, then THPs: 5.10 loses 512 pages round each",
             lambda kernel: [
@@ -216,6 +208,28 @@ RECIPES: dict[str, Recipe] = {
             modules=work.PMEM_MODULES,
             truth_devices=False,
             expected=expected.dax_teardown,
+        ),
+        Recipe(
+            "devdax-put-loop",
+            "5.10: dumped while memunmap_pages() puts the pages of a device one by one",
+            work.stopped("memunmap_pages/__put_page 100", "no_devdax dax1.0", device=True),
+            hardware=Hardware(memory_mib=640),
+            cmdline=work.DAX_CMDLINE,
+            modules=work.PMEM_MODULES,
+            truth_devices=False,
+            applies=lambda kernel: kernel.release.startswith("5.10."),
+        ),
+        *(
+            Recipe(
+                f"poison-instant-{name}",
+                f"dumped in the middle of handling a memory error: in {where}",
+                work.stopped(where, then),
+                hardware=Hardware(memory_mib=384),
+                modules=("hwpoison_inject",),
+                applies=_has_memory_failure,
+                expected=expected.in_flight(name),
+            )
+            for name, (where, then) in work.POISON_INSTANTS.items()
         ),
         Recipe(
             "dax-teardown-altmap",

@@ -181,20 +181,6 @@ def poison_hotplug(kernel: Kernel) -> list[str]:
     ]
 
 
-def poison_blocks(kernel: Kernel) -> list[str]:
-    """The same with boot memory."""
-    return [
-        *("load hwpoison_inject", "hugepages 8"),
-        *poison_movable(),
-        "guest poison soft hugetlb 9 keep",
-        "guest poison hard hugetlb 11 keep",
-        "offline_some 2",
-        "try_online ${some##* }",
-        *small_memory(kernel)[1:],
-        "still",
-    ]
-
-
 def hugetlb_poison(_: Kernel) -> list[str]:
     """Huge pages of files with several bad pages each, anonymous ones, and free ones."""
     return [
@@ -311,3 +297,23 @@ def soft_offline_leak(*end: str) -> Callable[[Kernel], list[str]]:
         *end,
         "rest",
     ]
+
+
+def stopped(where: str, then: str, *, device: bool = False) -> Callable[[Kernel], list[str]]:
+    """Dumped where a function is entered: FUNCTION/WITHIN [TIMES], in the course of a piece."""
+    return lambda kernel: [
+        *(("pmem", "namespace 1 devdax ram") if device else ("load hwpoison_inject",)),
+        *small_memory(kernel),
+        "still",
+        f"guest host break {where}",
+        then,
+    ]
+
+
+# Flagged and not counted yet; on its free list still; counted, and not in its block's count.
+POISON_INSTANTS = {
+    "count": ("memory_failure/action_result", "guest poison hard anon 7"),
+    "buddy": ("memory_failure/take_page_off_buddy", "corrupt_free"),
+    "block": ("action_result/memblk_nr_poison_inc", "guest poison hard anon 7"),
+    "soft": ("page_handle_poison/__put_page", "guest poison soft anon 7"),
+}

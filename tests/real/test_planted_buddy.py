@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import pytest
 from planting import NO_TYPE, Expected, FreeBlock, Site
 
@@ -237,3 +239,53 @@ def test_rest_of_an_allocation(site: Site, order: int) -> None:
     # Without it, nobody has the block.
     site.set(site.refcount(block.pfn), 0)
     site.expect(("lost-free-pages", "bug", block.pfn, block.end))
+
+
+# Memory that was not there all the time.
+
+
+def changed_memory(site: Site) -> "dict[str, tuple[int, int]]":
+    """Memory that was offlined and onlined again, and DIMMs that were added: their pfns."""
+    removed = {event["id"] for event in site.events("dimm_del")}
+    blocks = {event["block"] for event in site.events("offline")}
+    found = {
+        f"block {event['block']}": site.section_range(event["block"])
+        for event in site.events("online")
+        if event["block"] in blocks
+    }
+    for event in site.events("dimm_add"):
+        if event["id"] not in removed and event["how"] != "none":
+            pfn = event["address"] >> 12
+            found[event["id"]] = (pfn, pfn + (event["size"] >> 12))
+    return found
+
+
+def free_block_in(site: Site, start: int, end: int, order: int) -> "Optional[FreeBlock]":
+    """A free block of an order in a range of pfns, whose buddies are taken by somebody."""
+    for zone in site.zones():
+        for block in site.free_blocks(zone):
+            if start <= block.pfn and block.end <= end and block.order > order:
+                while block.order > order:
+                    block, buddy = site.split(block)
+                    site.allocate(buddy)
+                return block
+    return None
+
+
+def test_lost_in_memory_that_came_and_went(site: Site) -> None:
+    """The same arithmetic, to the byte."""
+    places = changed_memory(site)
+    # Offlined and onlined, movable and of the kernel.
+    assert {"d0", "d1"} < set(places)
+    tried = 0
+    for start, end in places.values():
+        with site.planted():
+            block = free_block_in(site, start, end, 5)
+            if block is None:
+                continue
+            tried += 1
+            site.take(block)
+            (finding,) = site.expect(("lost-free-pages", "bug", block.pfn, block.end))
+            assert finding["evidence"]["bytes"] == 32 * 4096
+    # The workload may have all of one.
+    assert tried >= 2
