@@ -174,8 +174,7 @@ static struct pa_error *search(struct pa_census *census,
 	if (!err)
 		err = pa_places_create(census, memory, &excess->places);
 	if (!err)
-		err = pa_walkers_init(census, memory, excess->places->kallsyms,
-				      &excess->walkers);
+		err = pa_walkers_init(census, memory, &excess->walkers);
 	if (!err) {
 		struct pa_search_query query = {
 			.needles = &excess->needles,

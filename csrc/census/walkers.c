@@ -86,10 +86,6 @@ static const struct function hotplug[] = {
 };
 
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
-/* Where there are no names to ask, no function is taken to be longer. */
-#define FUNCTION_BYTES 4096
-/* With them: the longest of these has less than 6 KiB. */
-#define NAMED_FUNCTION_BYTES 16384
 /* Lists that one pass of compaction fills have far fewer pages. */
 #define MAX_ISOLATED PA_BIT(20)
 /* Words below are on every stack: no evidence of a pfn. */
@@ -100,7 +96,6 @@ static const struct function hotplug[] = {
 struct finding {
 	const struct pa_census *census;
 	const struct pa_kernel *kernel;
-	const struct pa_kallsyms *kallsyms;
 	struct pa_memory *memory;
 	struct pa_walkers *walkers;
 	/* The task whose words are being collected. */
@@ -116,35 +111,20 @@ struct finding {
 	bool failed;
 };
 
-/* Whether @word is in the function, which starts at the symbol. */
-static bool is_inside(const struct finding *f, const struct function *function,
-		      uint64_t word)
-{
-	const struct pa_symbol *symbol =
-		&f->kernel->layout->symbols[function->symbol];
-	const char *name = function->name;
-	uint64_t offset = word - symbol->address;
-	struct pa_symbol_at at;
-
-	if (!symbol->known || !offset ||
-	    offset >= (f->kallsyms ? NAMED_FUNCTION_BYTES : FUNCTION_BYTES))
-		return false;
-	return !f->kallsyms ||
-	       !pa_kallsyms_find_address(f->kallsyms, word, &at) ||
-	       (at.offset == offset && !strncmp(at.name, name, strlen(name)));
-}
-
 static void look_at_code(struct finding *f, uint64_t word)
 {
+	const struct pa_layout *layout = f->kernel->layout;
+
 	for (size_t i = 0; !f->function && i < NR(functions); i++)
-		if (is_inside(f, &functions[i], word))
+		if (pa_is_in_function(layout, functions[i].symbol, word))
 			f->function = &functions[i];
 	for (size_t i = 0; !f->memory_error && i < NR(functions); i++)
 		if (functions[i].walk == PA_WALK_MEMORY_ERROR &&
 		    is_inside(f, &functions[i], word))
 			f->memory_error = &functions[i];
 	for (size_t i = 0; !f->in_hotplug && i < NR(hotplug); i++)
-		f->in_hotplug = is_inside(f, &hotplug[i], word);
+		f->in_hotplug =
+			pa_is_in_function(layout, hotplug[i].symbol, word);
 }
 
 /* A list_head at @address, empty or not. */
@@ -363,8 +343,9 @@ static bool visit(void *arg, const struct pa_stack *stack)
 	if (f->task != stack->task)
 		finish_task(f);
 	f->task = stack->task;
+	/* Nothing has returned to where it is itself. */
 	if (!stack->address)
-		look_at_code(f, stack->words[PA_REG_IP]);
+		look_at_code(f, stack->words[PA_REG_IP] + 1);
 	for (size_t i = 0; stack->address && i < stack->nr; i++)
 		look_at_code(f, stack->words[i]);
 	look_for_control(f, stack);
@@ -376,7 +357,6 @@ static bool visit(void *arg, const struct pa_stack *stack)
 
 struct pa_error *pa_walkers_init(const struct pa_census *census,
 				 struct pa_memory *memory,
-				 const struct pa_kallsyms *kallsyms,
 				 struct pa_walkers *ret)
 {
 	struct finding *f = calloc(1, sizeof(*f));
@@ -386,7 +366,6 @@ struct pa_error *pa_walkers_init(const struct pa_census *census,
 		return &pa_error_no_memory;
 	f->census = census;
 	f->kernel = census->kernel;
-	f->kallsyms = kallsyms;
 	f->memory = memory;
 	f->walkers = ret;
 	err = pa_stacks_visit(census->kernel, memory, &census->cpu_tasks, visit,

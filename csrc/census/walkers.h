@@ -7,7 +7,6 @@
 #define PA_CENSUS_WALKERS_H
 
 #include "census/census.h"
-#include "types/kallsyms.h"
 
 enum pa_walk {
 	PA_WALK_COMPACTION,
@@ -77,13 +76,9 @@ struct pa_walkers {
 	uint64_t unread;
 };
 
-/*
- * @ret is zeroed before. @kallsyms may be NULL: functions are then told by
- * their distance alone.
- */
+/* @ret is zeroed before. */
 struct pa_error *pa_walkers_init(const struct pa_census *census,
 				 struct pa_memory *memory,
-				 const struct pa_kallsyms *kallsyms,
 				 struct pa_walkers *ret);
 void pa_walkers_deinit(struct pa_walkers *walkers);
 

@@ -3,8 +3,6 @@
 
 /* THREAD_SIZE of x86_64; twice that with KASAN, whose lower half is dead. */
 #define STACK_BYTES UINT64_C(16384)
-/* No function that we look for is longer. */
-#define FUNCTION_BYTES 4096
 
 struct walk {
 	const struct pa_kernel *kernel;
@@ -221,30 +219,22 @@ struct pa_error *pa_stack_visit(const struct pa_kernel *kernel,
 	return walk.err;
 }
 
-/* Whether another function that is known begins behind @start, up to @word. */
-static bool has_symbol_between(const struct pa_layout *layout, uint64_t start,
-			       uint64_t word)
+bool pa_is_in_function(const struct pa_layout *layout,
+		       enum pa_symbol_id function, uint64_t word)
 {
-	for (size_t i = 0; i < PA_NR_SYMBOLS; i++)
-		if (layout->symbols[i].known &&
-		    layout->symbols[i].address > start &&
-		    layout->symbols[i].address <= word)
-			return true;
-	return false;
+	const struct pa_symbol *symbol = &layout->symbols[function];
+
+	/* What a call that does not return is to return to is behind it. */
+	return symbol->known && word - 1 - symbol->address < symbol->size;
 }
 
 size_t pa_function_at(const struct pa_layout *layout,
 		      const enum pa_symbol_id *functions, size_t nr,
 		      uint64_t word)
 {
-	for (size_t i = 0; i < nr; i++) {
-		const struct pa_symbol *symbol = &layout->symbols[functions[i]];
-
-		if (symbol->known && word > symbol->address &&
-		    word - symbol->address < FUNCTION_BYTES &&
-		    !has_symbol_between(layout, symbol->address, word))
+	for (size_t i = 0; i < nr; i++)
+		if (pa_is_in_function(layout, functions[i], word))
 			return i;
-	}
 	return nr;
 }
 

@@ -35,10 +35,13 @@ struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
 				 pa_stack_fn visit, void *arg,
 				 uint64_t *unread_ret);
 
+/* Whether a call in @function returns to @word; not if the kernel lacks it. */
+bool pa_is_in_function(const struct pa_layout *layout,
+		       enum pa_symbol_id function, uint64_t word);
+
 /*
- * The index of the first of @functions that @word is an address in, as good as
- * certain, or @nr: where functions end is not known, but where the next one of
- * the table begins. Functions that the kernel lacks are passed over.
+ * The index of the first of @functions that @word is an address in, or @nr.
+ * Functions that the kernel lacks are passed over.
  */
 size_t pa_function_at(const struct pa_layout *layout,
 		      const enum pa_symbol_id *functions, size_t nr,

@@ -18,7 +18,7 @@ enum { WORD_MAGIC, WORD_TABLE, WORD_CHECKSUM, NR_HEADER_WORDS };
 
 #define NR_WORDS                                                 \
 	(NR_HEADER_WORDS + 2 * PA_NR_TYPES + 7 * PA_NR_MEMBERS + \
-	 2 * PA_NR_ENUMERATORS + 2 * PA_NR_SYMBOLS)
+	 2 * PA_NR_ENUMERATORS + 3 * PA_NR_SYMBOLS)
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
 {
@@ -107,6 +107,7 @@ static void encode(const struct pa_layout *layout, uint64_t *words)
 	for (int i = 0; i < PA_NR_SYMBOLS; i++) {
 		*at++ = layout->symbols[i].known;
 		*at++ = layout->symbols[i].address;
+		*at++ = layout->symbols[i].size;
 	}
 	words[WORD_MAGIC] = CACHE_MAGIC;
 	words[WORD_TABLE] = table_hash();
@@ -160,12 +161,13 @@ static bool decode(const uint64_t *words, struct pa_layout *layout)
 			.value = (int64_t)at[1],
 		};
 	}
-	for (int i = 0; i < PA_NR_SYMBOLS; i++, at += 2) {
+	for (int i = 0; i < PA_NR_SYMBOLS; i++, at += 3) {
 		if (at[0] > 1)
 			return false;
 		layout->symbols[i] = (struct pa_symbol){
 			.known = at[0],
 			.address = at[1],
+			.size = at[2],
 		};
 	}
 	return true;

@@ -181,8 +181,8 @@ struct pa_error *pa_elf_file_symbols(const struct pa_elf_file *file,
 		/* As kallsyms tells them apart: local, or not. */
 		bool is_global = GELF_ST_BIND(sym.st_info) != STB_LOCAL;
 
-		pa_layout_offer_symbol(layout, id, sym.st_value, is_global,
-				       &global[id]);
+		pa_layout_offer_symbol(layout, id, sym.st_value, sym.st_size,
+				       is_global, &global[id]);
 	}
 	return NULL;
 }

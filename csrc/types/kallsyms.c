@@ -274,27 +274,35 @@ bool pa_kallsyms_find_name(const struct pa_kallsyms *kallsyms, const char *name,
 	return false;
 }
 
-bool pa_kallsyms_find_address(const struct pa_kallsyms *kallsyms,
-			      uint64_t address, struct pa_symbol_at *ret)
+/* The first symbol above @address, or kallsyms->nr. */
+static uint32_t first_above(const struct pa_kallsyms *kallsyms,
+			    uint64_t address)
 {
-	const struct symbol *symbols = kallsyms->symbols;
 	uint32_t low = 0;
 	uint32_t high = kallsyms->nr;
 
-	/* The first symbol above. */
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (symbols[middle].address <= address)
+		if (kallsyms->symbols[middle].address <= address)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (!low)
+	return low;
+}
+
+bool pa_kallsyms_find_address(const struct pa_kallsyms *kallsyms,
+			      uint64_t address, struct pa_symbol_at *ret)
+{
+	const struct symbol *symbols = kallsyms->symbols;
+	uint32_t above = first_above(kallsyms, address);
+
+	if (!above)
 		return false;
 
-	uint64_t end = low < kallsyms->nr ? symbols[low].address : 0;
-	uint32_t found = low - 1;
+	uint64_t end = above < kallsyms->nr ? symbols[above].address : 0;
+	uint32_t found = above - 1;
 
 	/* Of aliases the first, as get_symbol_pos() has it. */
 	while (found && symbols[found - 1].address == symbols[found].address)
@@ -327,9 +335,15 @@ void pa_kallsyms_fill(const struct pa_kallsyms *kallsyms,
 
 		if (id < 0)
 			continue;
+		uint64_t address = kallsyms->symbols[i].address;
+		uint32_t above = first_above(kallsyms, address);
+
 		/* As nm has it: small letters for local symbols. */
-		pa_layout_offer_symbol(layout, id, kallsyms->symbols[i].address,
-				       isupper((unsigned char)buffer[0]),
-				       &global[id]);
+		pa_layout_offer_symbol(
+			layout, id, address,
+			above < kallsyms->nr ?
+				kallsyms->symbols[above].address - address :
+				0,
+			isupper((unsigned char)buffer[0]), &global[id]);
 	}
 }

@@ -79,6 +79,11 @@ struct pa_symbol {
 	 * to add to __per_cpu_offset[cpu].
 	 */
 	uint64_t address;
+	/*
+	 * In bytes. Of kallsyms as far as the next symbol, padding and all;
+	 * 0 where the symbol table does not say.
+	 */
+	uint64_t size;
 };
 
 enum pa_types_from { PA_TYPES_FROM_DWARF, PA_TYPES_FROM_BTF };

@@ -154,7 +154,8 @@ int pa_wanted_next_member(const struct pa_wanted *wanted,
 }
 
 void pa_layout_offer_symbol(struct pa_layout *layout, enum pa_symbol_id id,
-			    uint64_t address, bool is_global, bool *global)
+			    uint64_t address, uint64_t size, bool is_global,
+			    bool *global)
 {
 	struct pa_symbol *symbol = &layout->symbols[id];
 
@@ -162,7 +163,11 @@ void pa_layout_offer_symbol(struct pa_layout *layout, enum pa_symbol_id id,
 	    (is_global < *global ||
 	     (is_global == *global && address >= symbol->address)))
 		return;
-	*symbol = (struct pa_symbol){ .known = true, .address = address };
+	*symbol = (struct pa_symbol){
+		.known = true,
+		.address = address,
+		.size = size,
+	};
 	*global = is_global;
 }
 

@@ -41,7 +41,8 @@ int pa_wanted_next_member(const struct pa_wanted *wanted,
  * first false, keeps whether the present one is.
  */
 void pa_layout_offer_symbol(struct pa_layout *layout, enum pa_symbol_id id,
-			    uint64_t address, bool is_global, bool *global);
+			    uint64_t address, uint64_t size, bool is_global,
+			    bool *global);
 
 /*
  * An enumerator of that name was found. Where unrelated enumerations share a

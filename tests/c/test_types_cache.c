@@ -36,6 +36,7 @@ static void fill(struct pa_layout *layout)
 	layout->symbols[PA_NR_SYMBOLS - 1] = (struct pa_symbol){
 		.known = true,
 		.address = UINT64_C(0xffffffff81000000),
+		.size = 0x123,
 	};
 }
 
@@ -77,7 +78,8 @@ static bool same(const struct pa_layout *a, const struct pa_layout *b)
 			return false;
 	for (int i = 0; i < PA_NR_SYMBOLS; i++)
 		if (a->symbols[i].known != b->symbols[i].known ||
-		    a->symbols[i].address != b->symbols[i].address)
+		    a->symbols[i].address != b->symbols[i].address ||
+		    a->symbols[i].size != b->symbols[i].size)
 			return false;
 	return a->from == b->from;
 }

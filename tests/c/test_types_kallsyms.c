@@ -55,6 +55,10 @@ static void check_symbols(const struct pa_kallsyms *kallsyms, uint64_t percpu)
 	CHECK(PA_SYM(&layout, memory_blocks) == TEXT + 0x1040);
 	CHECK(PA_SYM(&layout, cpu_fbatches) == percpu + 0x30c00);
 	CHECK(!PA_HAS_SYM(&layout, hstates));
+	/* As far as the next one that is not at the same address. */
+	CHECK(layout.symbols[PA_SYM__text].size == 0x1000);
+	CHECK(layout.symbols[PA_SYM_memory_blocks].size == 0xc0);
+	CHECK(layout.symbols[PA_SYM_pgmap_array].size == 0x100);
 }
 
 static void check_addresses(const struct pa_kallsyms *kallsyms)

@@ -90,14 +90,16 @@ static void test_offers(void)
 	bool global = false;
 
 	/* A global symbol wins, then the lowest. */
-	pa_layout_offer_symbol(&layout, PA_SYM_prb, 30, false, &global);
-	pa_layout_offer_symbol(&layout, PA_SYM_prb, 20, false, &global);
-	pa_layout_offer_symbol(&layout, PA_SYM_prb, 25, false, &global);
+	pa_layout_offer_symbol(&layout, PA_SYM_prb, 30, 3, false, &global);
+	pa_layout_offer_symbol(&layout, PA_SYM_prb, 20, 2, false, &global);
+	pa_layout_offer_symbol(&layout, PA_SYM_prb, 25, 2, false, &global);
 	CHECK(PA_SYM(&layout, prb) == 20 && !global);
-	pa_layout_offer_symbol(&layout, PA_SYM_prb, 40, true, &global);
-	pa_layout_offer_symbol(&layout, PA_SYM_prb, 10, false, &global);
-	pa_layout_offer_symbol(&layout, PA_SYM_prb, 50, true, &global);
+	CHECK(layout.symbols[PA_SYM_prb].size == 2);
+	pa_layout_offer_symbol(&layout, PA_SYM_prb, 40, 4, true, &global);
+	pa_layout_offer_symbol(&layout, PA_SYM_prb, 10, 1, false, &global);
+	pa_layout_offer_symbol(&layout, PA_SYM_prb, 50, 5, true, &global);
 	CHECK(PA_SYM(&layout, prb) == 40 && global);
+	CHECK(layout.symbols[PA_SYM_prb].size == 4);
 
 	pa_layout_offer_enumerator(&layout, PA_ENUM_PG_lru, 5);
 	pa_layout_offer_enumerator(&layout, PA_ENUM_PG_lru, 4);
