@@ -71,6 +71,7 @@ def _place(page: Mapping[str, Any]) -> "dict[str, Any]":
     block = page.get("memory_block")
     if block:
         about["memory block"] = f"{block['id']} ({block['state']})"
+    about.update(claims(page))
     pgmap = page.get("pgmap")
     if pgmap:
         names = ", ".join(name for name in (pgmap["device"], pgmap["disk"]) if name)
@@ -80,6 +81,16 @@ def _place(page: Mapping[str, Any]) -> "dict[str, Any]":
         )
     if "raw" in page:
         about["zone"] = f"{page['zone'] or 'unknown'}, node {page['node']}"
+    return about
+
+
+def claims(page: Mapping[str, Any]) -> "dict[str, Any]":
+    """Whose memory it is, where it is not simply the kernel's."""
+    about = {}
+    if page["resource"] and not page["resource"].startswith("System RAM"):
+        about["claimed by"] = page["resource"]
+    if page["cma"]:
+        about["CMA area"] = page["cma"]
     return about
 
 

@@ -126,7 +126,7 @@ def _locals(trace: drgn.StackTrace) -> Iterator[Tuple[str, drgn.Object]]:
 
 
 def _named(prefix: str, type_: drgn.Type, offset: int) -> Optional[Named]:
-    from drgn import TypeKind, sizeof
+    from drgn import sizeof
 
     try:
         inside = 0 <= offset < sizeof(type_)
@@ -137,14 +137,20 @@ def _named(prefix: str, type_: drgn.Type, offset: int) -> Optional[Named]:
         return None
     path, leaf = found
     joint = "." if path and not path.startswith("[") and not prefix.endswith(".") else ""
-    while leaf.kind == TypeKind.TYPEDEF:
-        leaf = leaf.type
-    is_page = (
-        leaf.kind == TypeKind.POINTER
-        and leaf.type.kind == TypeKind.STRUCT
-        and leaf.type.tag in _PAGES
+    return Named(f"{prefix}{joint}{path}".rstrip("."), leaf.type_name(), is_page_pointer(leaf))
+
+
+def is_page_pointer(type_: drgn.Type) -> bool:
+    """Whether what has the type names a page, or one of its other names."""
+    from drgn import TypeKind
+
+    while type_.kind == TypeKind.TYPEDEF:
+        type_ = type_.type
+    return (
+        type_.kind == TypeKind.POINTER
+        and type_.type.kind == TypeKind.STRUCT
+        and type_.type.tag in _PAGES
     )
-    return Named(f"{prefix}{joint}{path}".rstrip("."), leaf.type_name(), is_page)
 
 
 def _member(type_: drgn.Type, offset: int) -> Optional[Tuple[str, drgn.Type]]:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple
 
-from drgn_contrib import _pageaudit, report, target, typed
+from drgn_contrib import _pageaudit, report, target, typed, walking
 from drgn_contrib.live import audit_live
+from drgn_contrib.symbols import Symbols
 from drgn_contrib.target import vmcoreinfo_value
 from drgn_contrib.version import VERSION
 
@@ -67,8 +68,12 @@ def run(
         )
     else:
         result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
-    # It searches once more, of which a running kernel makes something else.
-    findings = result["findings"] if live else typed.name_pointers(opened, result["findings"])
+    symbols, findings = Symbols(opened), result["findings"]
+    walkers = [dict(walker, variables=[]) for walker in result["walkers"]]
+    # A running kernel's memory and stacks are others by now.
+    if not live:
+        findings = typed.name_pointers(opened, symbols, findings)
+        walkers = walking.name_variables(opened, symbols, walkers)
     log = read_log(kernel)
     records = kernel.log_records()
     memory = kernel.memory()
@@ -87,7 +92,7 @@ def run(
         checks=tuple(report.CheckResult(**check) for check in result["checks"]),
         findings=report.sort_findings([_finding(found, log, opened.prog) for found in findings]),
         poisoned=with_log(result["poisoned"], log),
-        walkers=tuple(result["walkers"]),
+        walkers=tuple(walkers),
         live=live,
         picture=_picture(result["picture"], memory, kernel.numbers()) if picture else None,
     )

@@ -277,6 +277,11 @@ def _walker_lines(report: Report) -> Iterator[str]:
         yield from wrap(text, "  ", "      ")
         for at in walker["at"]:
             yield from wrap(f"{at['name']} {at['pfn']:#x}: {at['is']}", "      ", "          ")
+        for each in walker["variables"]:
+            text = f"{each['name']} of {each['function']}() {each['pfn']:#x}: {each['is']}"
+            if each["memory_block"] not in (None, each["is"]):
+                text += f", in a memory block that is {each['memory_block']}"
+            yield from wrap(text, "      ", "          ")
 
 
 def poison_line(page: Mapping[str, Any]) -> str:

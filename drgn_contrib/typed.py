@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
 from drgn_contrib.members import Members
-from drgn_contrib.symbols import Symbols
 
 if TYPE_CHECKING:
+    from drgn_contrib.symbols import Symbols
     from drgn_contrib.target import OpenedTarget
 
 #: Where the kernel keeps what it will use again; a stack may hold what it is done with.
@@ -23,7 +23,7 @@ _MAX_PAGES = 256
 
 
 def name_pointers(
-    opened: OpenedTarget, findings: Sequence[Dict[str, Any]]
+    opened: OpenedTarget, symbols: Symbols, findings: Sequence[Dict[str, Any]]
 ) -> "List[Dict[str, Any]]":
     """The findings of an audit, those with a pointer by its type raised to "suspect"."""
     hints = {
@@ -33,7 +33,7 @@ def name_pointers(
     }
     pfns = sorted(hints)[:_MAX_PAGES]
     if pfns:
-        members = Members(Symbols(opened))
+        members = Members(symbols)
         for hit in opened.kernel.search(pfns, encodings=_ENCODINGS, max_hits=64)["hits"]:
             named = members.of_place(hit["place"]) if hit["place"]["kind"] in _KEPT else None
             if named is None or not named.is_page:

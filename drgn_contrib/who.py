@@ -52,6 +52,8 @@ def who(
             "page": page["page"],
             "head_pfn": _folio(page)[0],
             "nr_pages": page["nr_pages"],
+            "resource": page["resource"],
+            "cma": page["cma"],
             "kind": page["kind"],
             "class": page["class"],
             "refcount": _refcount(page),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping, Sequence
 
-from drgn_contrib.dossier_text import reference_lines, waiter_lines
+from drgn_contrib.dossier_text import claims, reference_lines, waiter_lines
 from drgn_contrib.text import heading, pairs, pfn_range, plural, size, wrap
 
 #: Words that are shown unless asked for all.
@@ -37,6 +37,7 @@ def _about(page: Mapping[str, Any]) -> "dict[str, Any]":
         about["folio"] = page["kind"]
     if page["class"]:
         about["class"] = page["class"]
+    about.update(claims(page))
     if page["refcount"]:
         counted = page["refcount"]["counted"]
         known = "its holders are not all known" if counted is None else f"{counted} accounted for"

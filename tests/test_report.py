@@ -24,6 +24,7 @@ def sample() -> report.Report:
         layout=FakeLayout(),
         kernel=FakeKernel(),
         prog=None,
+        symbols=(),
     )
     made = run.run(cast(OpenedTarget, opened))
     return dataclasses.replace(made, tool=TOOL)

@@ -51,6 +51,33 @@ static bool is_unfit(const struct pa_walker *w, enum pa_target target)
 	return pa_target_is_stale(target);
 }
 
+/*
+ * Between compaction's scanners lies what they have not been to; what words name
+ * that is behind them they have left on the stack.
+ */
+static bool is_behind(const struct pa_check_context *c,
+		      const struct pa_walker *w, uint64_t pfn)
+{
+	uint64_t block = PA_BIT(c->kernel->zones.pageblock_order);
+	uint64_t migrate = w->positions[PA_POSITION_MIGRATE];
+	uint64_t free = w->positions[PA_POSITION_FREE];
+
+	if (w->walk != PA_WALK_COMPACTION || !migrate || !free ||
+	    migrate == PA_NO_PFN || free == PA_NO_PFN)
+		return false;
+	return pfn < pa_align_down(migrate, block) ||
+	       pfn >= pa_align_down(free, block) + block;
+}
+
+/* Whether what is said of that page is said already. */
+static bool is_in_hand(const struct pa_walker *w, uint64_t pfn)
+{
+	for (size_t i = 0; i < w->nr_pfns; i++)
+		if (w->pfns[i] == pfn)
+			return true;
+	return false;
+}
+
 /* What it holds. Who offlines or onlines memory works on what is neither. */
 static void check_pages(struct pa_check_context *c, const struct pa_walker *w,
 			uint64_t crashed)
@@ -63,11 +90,14 @@ static void check_pages(struct pa_check_context *c, const struct pa_walker *w,
 		    pa_check_disputed(c, pfn))
 			continue;
 
+		bool behind = is_behind(c, w, pfn);
 		struct pa_finding *f = pa_finding_add(
 			c->findings, PA_CHECK_STALE_PAGE_REFERENCE,
-			w->hotplug ? PA_INFO : PA_SUSPECT, pfn, pfn + 1,
-			"%s by %s (pid %" PRIu32 ") works on a page that is %s",
+			w->hotplug || behind ? PA_INFO : PA_SUSPECT, pfn,
+			pfn + 1,
+			"%s by %s (pid %" PRIu32 ") %s a page that is %s",
 			pa_walk_names[w->walk], w->comm, w->pid,
+			behind ? "worked on" : "works on",
 			pa_target_names[target]);
 
 		pa_check_add_target(c, f, target, pfn);
@@ -82,7 +112,8 @@ static void check_positions(struct pa_check_context *c,
 	for (int i = 0; w->control && i < PA_NR_POSITIONS; i++) {
 		uint64_t pfn = w->positions[i];
 
-		if (!pfn || pfn == PA_NO_PFN || !pa_zone_spans(w->zone, pfn))
+		if (!pfn || pfn == PA_NO_PFN || is_in_hand(w, pfn) ||
+		    !pa_zone_spans(w->zone, pfn))
 			continue;
 
 		enum pa_target target = target_of(c, pfn);

@@ -16,4 +16,15 @@ struct pa_error *pa_resource_name(struct pa_memory *memory,
 				  const struct pa_layout *layout, uint64_t phys,
 				  char ret[PA_RESOURCE_NAME_MAX]);
 
+/* Room for the names of a few, outermost first: more are cut off. */
+#define PA_RESOURCE_PATH_MAX 160
+
+/*
+ * Who has claimed a physical address: "virtio0 / System RAM (virtio_mem)".
+ * Empty where nobody has.
+ */
+struct pa_error *pa_resource_path(struct pa_memory *memory,
+				  const struct pa_layout *layout, uint64_t phys,
+				  char ret[PA_RESOURCE_PATH_MAX]);
+
 #endif

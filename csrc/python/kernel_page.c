@@ -3,8 +3,10 @@
 #include "python/kernel_type.h"
 
 #include "base/cleanup.h"
+#include "kernel/cma.h"
 #include "kernel/memmap.h"
 #include "kernel/page_owner.h"
+#include "kernel/resource.h"
 #include "kernel/stackdepot.h"
 
 #define ULL(x) ((unsigned long long)(x))
@@ -339,6 +341,38 @@ static bool set_fields(PyObject *dict, const struct pa_kernel *kernel,
 	return ok;
 }
 
+/* Text, or None where there is nothing or it can't be read. */
+static PyObject *text_or_none(struct pa_error *err, const char *text)
+{
+	bool is_known = !err && *text;
+
+	if (err && err->code == PA_ERROR_NO_MEMORY)
+		return PyErr_NoMemory();
+	pa_error_destroy(err);
+	return is_known ? PyUnicode_FromString(text) : Py_NewRef(Py_None);
+}
+
+/* Whose memory it is: the resource tree's, and an area's of CMA. */
+static bool set_claims(PyObject *dict, const struct pa_kernel *kernel,
+		       uint64_t pfn)
+{
+	struct pa_memory *memory = NULL;
+	char resource[PA_RESOURCE_PATH_MAX] = "", cma[PA_CMA_NAME_MAX] = "";
+	struct pa_error *err = pa_kernel_memory(kernel, &memory);
+	bool ok;
+
+	if (!err)
+		err = pa_resource_path(memory, kernel->layout,
+				       pfn << kernel->space.page_shift,
+				       resource);
+	ok = pa_py_set(dict, "resource", text_or_none(err, resource));
+	err = ok && memory ? pa_cma_name(memory, kernel->layout, pfn, cma) :
+			     NULL;
+	ok = ok && pa_py_set(dict, "cma", text_or_none(err, cma));
+	pa_memory_destroy(memory);
+	return ok;
+}
+
 PyObject *pa_py_page(struct pa_module_state *state,
 		     const struct pa_kernel *kernel, uint64_t pfn)
 {
@@ -356,7 +390,8 @@ PyObject *pa_py_page(struct pa_module_state *state,
 				"the pfn is beyond physical memory");
 		return NULL;
 	}
-	if (!set_location(dict, kernel, pfn)) {
+	if (!set_location(dict, kernel, pfn) ||
+	    !set_claims(dict, kernel, pfn)) {
 		Py_DECREF(dict);
 		return NULL;
 	}

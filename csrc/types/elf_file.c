@@ -171,9 +171,7 @@ struct pa_error *pa_elf_file_symbols(const struct pa_elf_file *file,
 
 		const char *name =
 			elf_strptr(file->elf, table.names, sym.st_name);
-		int id =
-			name ? pa_wanted_find(wanted, PA_WANTED_SYMBOLS, name) :
-			       -1;
+		int id = name ? pa_wanted_find_symbol(wanted, name) : -1;
 
 		if (id < 0)
 			continue;

@@ -331,7 +331,7 @@ void pa_kallsyms_fill(const struct pa_kallsyms *kallsyms,
 		if (!expand(kallsyms, kallsyms->symbols[i].name, buffer))
 			continue;
 
-		int id = pa_wanted_find(wanted, PA_WANTED_SYMBOLS, buffer + 1);
+		int id = pa_wanted_find_symbol(wanted, buffer + 1);
 
 		if (id < 0)
 			continue;

@@ -142,6 +142,32 @@ int pa_wanted_find(const struct pa_wanted *wanted, enum pa_wanted_space space,
 	return space_find(&wanted->spaces[space], hash, name, length);
 }
 
+/* Length of the name that the source has; 0 if it is of no whole function. */
+static size_t source_length(const char *name)
+{
+	const char *suffix = strchr(name, '.');
+
+	if (!suffix)
+		return strlen(name);
+	if (strstr(suffix, ".cold") || strstr(suffix, ".part.") ||
+	    (strncmp(suffix, ".isra.", 6) &&
+	     strncmp(suffix, ".constprop.", 11)))
+		return 0;
+	return (size_t)(suffix - name);
+}
+
+int pa_wanted_find_symbol(const struct pa_wanted *wanted, const char *name)
+{
+	char buffer[MAX_NAME];
+	size_t length = source_length(name);
+
+	if (!length || length >= MAX_NAME)
+		return -1;
+	memcpy(buffer, name, length);
+	buffer[length] = '\0';
+	return pa_wanted_find(wanted, PA_WANTED_SYMBOLS, buffer);
+}
+
 int pa_wanted_first_member(const struct pa_wanted *wanted, enum pa_type_id type)
 {
 	return wanted->first_member[type];

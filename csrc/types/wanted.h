@@ -29,6 +29,12 @@ void pa_wanted_destroy(struct pa_wanted *wanted);
 /* The row of that name, or -1. */
 int pa_wanted_find(const struct pa_wanted *wanted, enum pa_wanted_space space,
 		   const char *name);
+/*
+ * The same of a symbol, which a compiler may have given a suffix: a function
+ * that is there as a clone only ("isolate_single_pageblock.isra.0"). Parts of
+ * functions (".cold", ".part.0") are not the function.
+ */
+int pa_wanted_find_symbol(const struct pa_wanted *wanted, const char *name);
 /* The members of @type: first, then each one's next; -1 ends. */
 int pa_wanted_first_member(const struct pa_wanted *wanted,
 			   enum pa_type_id type);

@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
+from typing import Optional, Sequence
 
 from .qmp import connect
 from .run import LabError
@@ -72,17 +73,26 @@ class Gdb:
             raise LabError(f"the guest stopped, but not at the breakpoint: {stopped}")
         self.ask(f"z1,{address:x},1")
 
-    def try_run_to(self, address: int, seconds: float) -> bool:
-        """The same, but where nobody comes there in time the machine is stopped where it is."""
-        self.ask(f"Z1,{address:x},1")
+    def try_run_to(self, addresses: Sequence[int], seconds: float) -> Optional[int]:
+        """The same with several; says to which it came.
+
+        Where nobody comes to one in time, the machine is stopped where it is.
+        """
+        # It would not leave the one that it is at.
+        if self.register("rip") in addresses:
+            self.ask("s")
+        for address in addresses:
+            self.ask(f"Z1,{address:x},1")
         self._send("c")
         try:
             came = self._receive(seconds).startswith("T05")
         except LabError:
             self._socket.sendall(b"\x03")
             came = self._receive(30).startswith("T05")
-        self.ask(f"z1,{address:x},1")
-        return came
+        for address in addresses:
+            self.ask(f"z1,{address:x},1")
+        at = self.register("rip")
+        return at if came and at in addresses else None
 
     def register(self, name: str) -> int:
         """A register of the CPU that stopped."""

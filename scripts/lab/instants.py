@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from typing import Iterator
+from typing import Iterator, Optional, Sequence
 
 from .gdb import Gdb
 from .kernels import Kernel
@@ -216,16 +216,26 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 }
 # A function that nobody calls meanwhile is passed over.
 WAIT_SECONDS = 6.0
+# Longer than any guest lives.
+SLEEP_MS = 100_000_000
+# A direct call of x86-64.
+CALL_BYTES = 5
 
 
 class Breakpoints:
     """Runs a guest to functions of its kernel, and to where they return."""
 
     def __init__(self, kernel: Kernel, machine: Machine) -> None:
+        self._vmlinux = str(kernel.vmlinux)
         self._symbols: dict[str, int] = {}
-        symbols = run([tool("nm", "binutils"), str(kernel.vmlinux)])
-        for address, name in re.findall(r"^([0-9a-f]+) [tT] (\S+)$", symbols, re.M):
+        self._sizes: dict[str, int] = {}
+        symbols = run([tool("nm", "binutils"), "-S", self._vmlinux])
+        found = re.findall(r"^([0-9a-f]+)(?: ([0-9a-f]+))? [tT] (\S+)$", symbols, re.M)
+        for address, size, full_name in found:
+            # Where a compiler has made a clone of a function, it is often all there is.
+            name = re.sub(r"\.(isra|constprop)\.[0-9]+$", "", full_name)
             self._symbols[name] = int(address, 16)
+            self._sizes[name] = int(size or "0", 16)
         stub = machine.work / "gdb.sock"
         machine.qmp.command("stop")
         machine.qmp.command(
@@ -241,12 +251,12 @@ class Breakpoints:
         if any(name not in self._symbols for name in names):
             return
         for name in names:
-            if not self._gdb.try_run_to(self._symbols[name] + self._offset, WAIT_SECONDS):
+            if self.run_to([self.address(name)], WAIT_SECONDS) is None:
                 return
         yield f"{function}()"
         stack = self._gdb.register("rsp")
-        back = int.from_bytes(bytes.fromhex(self._gdb.ask(f"m{stack:x},8")), "little")
-        if self._gdb.try_run_to(back, WAIT_SECONDS):
+        back = self.read_u64(stack)
+        if self.run_to([back], WAIT_SECONDS) is not None:
             yield f"after {function}()"
 
     def stop_in(self, function: str, times: int = 1) -> str:
@@ -260,6 +270,50 @@ class Breakpoints:
                 next(stops, "")
                 function = function.split(">")[-1]
         return f"{function}()"
+
+    def has(self, function: str) -> bool:
+        """Whether the kernel has it, and not only inlined."""
+        return function in self._symbols
+
+    def address(self, function: str) -> int:
+        """Where it begins, in this guest."""
+        return self._symbols[function] + self._offset
+
+    def calls(self, function: str, callee: str) -> "list[int]":
+        """Where in a function another is called."""
+        start = self._symbols[function]
+        end = start + self._sizes[function]
+        code = run(
+            [
+                *(tool("objdump", "binutils"), "-d", "--no-show-raw-insn"),
+                *(f"--start-address={start:#x}", f"--stop-address={end:#x}", self._vmlinux),
+            ]
+        )
+        sites = re.findall(
+            rf"^([0-9a-f]+):\s+call.*<{re.escape(callee)}(?:[.][a-z0-9.]+)?>", code, re.M
+        )
+        return [int(site, 16) + self._offset for site in sites]
+
+    def run_to(self, addresses: "Sequence[int]", seconds: float) -> Optional[int]:
+        """To the first of some instructions; where nobody comes to one, None."""
+        return self._gdb.try_run_to(addresses, seconds)
+
+    def register(self, name: str) -> int:
+        """A register of the CPU that stopped."""
+        return self._gdb.register(name)
+
+    def read_u64(self, address: int) -> int:
+        """Eight bytes of the guest."""
+        return int.from_bytes(bytes.fromhex(self._gdb.ask(f"m{address:x},8")), "little")
+
+    def sleep_instead_of_call(self) -> None:
+        """At a call: it is msleep() that is called, and will return some day."""
+        stack = self._gdb.register("rsp") - 8
+        back = self._gdb.register("rip") + CALL_BYTES
+        self._gdb.ask(f"M{stack:x},8:{back.to_bytes(8, 'little').hex()}")
+        self._gdb.set_register("rsp", stack)
+        self._gdb.set_register("rdi", SLEEP_MS)
+        self._gdb.set_register("rip", self.address("msleep"))
 
     def detach(self) -> None:
         """Let the guest run on."""

@@ -10,7 +10,7 @@ from typing import Any, Iterator, Mapping, Optional, Sequence
 
 from drgn_contrib import run, target
 
-from . import kernels, make, recipes
+from . import kernels, make, recipes, walked, walks
 from .run import LabError
 
 #: Kernels with CONFIG_MEMORY_FAILURE: Debian's plain flavour of the older ones.
@@ -45,6 +45,9 @@ RECIPES: "dict[str, tuple[str, ...]]" = {
     "virtio-mem": (),
 }
 
+#: Before the names of walkers, which drgn is the judge of.
+WALK = "walk-"
+
 Found = tuple[str, str, Optional[int], Optional[int]]
 
 
@@ -54,6 +57,9 @@ def all_scenes() -> Iterator[tuple[str, str]]:
         for kernel in own or kernels.KERNELS:
             if recipes.recipe(recipe).applies(kernels.fetch(kernel)):
                 yield kernel, recipe
+    for kernel in kernels.KERNELS:
+        for name in walks.WALKS:
+            yield kernel, WALK + name
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -77,6 +83,8 @@ def _may_be(unsure: Mapping[str, Any], found: Found) -> bool:
 
 def audit(kernel: str, recipe: str) -> list[str]:
     """What an audit of the dump says that it should not, and what it does not say."""
+    if recipe.startswith(WALK):
+        return _audit_walk(kernel, recipe[len(WALK) :])
     dump = make.dump(kernel, recipe)
     report = run.run(target.open_target([str(dump.vmcore)], [str(dump.kernel.vmlinux)]))
     found = Counter(_key(finding.to_json()) for finding in report.findings)
@@ -99,6 +107,18 @@ def audit(kernel: str, recipe: str) -> list[str]:
     infos = sum(number for key, number in found.items() if key[1] == "info")
     print(
         f"{kernel}-{recipe}: {sum(expected.values())} expected, {infos} info, {len(lines)} wrong",
+        flush=True,
+    )
+    return lines
+
+
+def _audit_walk(kernel: str, name: str) -> list[str]:
+    dump = walks.dump(kernel, name)
+    lines = walked.wrong(dump)
+    known = dump.meta["walk"]
+    print(
+        f"{kernel}-{WALK}{name}: in {known['function']}(), block {known['block']} "
+        f"{known['state']}, {len(lines)} wrong",
         flush=True,
     )
     return lines

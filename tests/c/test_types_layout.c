@@ -82,6 +82,19 @@ static void test_wanted(void)
 	CHECK(pa_wanted_find(wanted, PA_WANTED_TYPES, "pag") == -1);
 	CHECK(pa_wanted_find(wanted, PA_WANTED_TYPES, "pages") == -1);
 	CHECK(pa_wanted_find(wanted, PA_WANTED_TYPES, "PG_lru") == -1);
+
+	/* Of functions there may be clones, and parts. */
+	int prb = pa_wanted_find(wanted, PA_WANTED_SYMBOLS, "prb");
+
+	CHECK(pa_wanted_find_symbol(wanted, "prb") == prb);
+	CHECK(pa_wanted_find_symbol(wanted, "prb.isra.0") == prb);
+	CHECK(pa_wanted_find_symbol(wanted, "prb.constprop.12.isra.0") == prb);
+	CHECK(pa_wanted_find_symbol(wanted, "prb.cold") == -1);
+	CHECK(pa_wanted_find_symbol(wanted, "prb.isra.0.cold") == -1);
+	CHECK(pa_wanted_find_symbol(wanted, "prb.part.0") == -1);
+	CHECK(pa_wanted_find_symbol(wanted, "prb.3") == -1);
+	CHECK(pa_wanted_find_symbol(wanted, ".isra.0") == -1);
+	CHECK(pa_wanted_find_symbol(wanted, "") == -1);
 }
 
 static void test_offers(void)

@@ -95,10 +95,23 @@ def scene(kernel: str, open_dump: Open) -> Scene:
     return Scene(dump, open_dump(kernel, "full"), open_prog(str(dump.vmcore), str(dump.vmlinux)))
 
 
+def resource_path(prog: drgn.Program, phys: int) -> Optional[str]:
+    """As /proc/iomem shows it, outermost first."""
+    names, resource = [], prog["iomem_resource"].child
+    while resource:
+        if resource.start <= phys <= resource.end:
+            names.append(resource.name.string_().decode())
+            resource = resource.child
+        else:
+            resource = resource.sibling
+    return " / ".join(names) or None
+
+
 def read(scene: Scene, pfn: int) -> Dossier:
     (page,) = dossiers(scene.opened, [pfn])
     check_dossier(page)
     assert page["pfn"] == pfn
+    assert page["resource"] == resource_path(scene.prog, pfn << 12)
     if "raw" in page:
         struct_page = scene.page(pfn)
         assert int(page["page"], 16) == struct_page.value_()

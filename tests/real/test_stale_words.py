@@ -61,63 +61,69 @@ def test_slot_of_a_holder(site: Site, targets: "list[int]", holder: str) -> None
         assert "also_named_by" not in finding["evidence"]
 
 
-def test_batch(site: Site) -> None:
+def test_batch(site: Site, targets: "list[int]") -> None:
     """A slot of a CPU's batch of folios for an LRU list."""
-    pfn = offline(site)
-    batch = next(b for b in batches(site.prog, 0) if int(b.nr) < 8)
-    slots = batch.pages if batch.type_.has_member("pages") else batch.folios
-    site.write(int(slots[int(batch.nr)].address_of_()), pointer(site, pfn))
-    site.add(batch.nr, 1)
-    (finding,) = site.expect(stale(pfn))
-    assert finding["summary"].startswith("LRU batch")
-    assert "also_named_by" not in finding["evidence"]
+    for pfn in targets:
+        with site.planted():
+            batch = next(b for b in batches(site.prog, 0) if int(b.nr) < 8)
+            slots = batch.pages if batch.type_.has_member("pages") else batch.folios
+            site.write(int(slots[int(batch.nr)].address_of_()), pointer(site, pfn))
+            site.add(batch.nr, 1)
+            (finding,) = site.expect(stale(pfn))
+            assert finding["summary"].startswith("LRU batch")
+            assert "also_named_by" not in finding["evidence"]
 
 
-def live_frame(site: Site, task: drgn.Object) -> drgn.StackFrame:
-    return [each for each in site.prog.stack_trace(task) if not each.is_inline][2]
+def live_frames(site: Site, task: drgn.Object, nr: int) -> "list[drgn.StackFrame]":
+    """Some frames of a sleeping task that are not the scheduler's."""
+    return [each for each in site.prog.stack_trace(task) if not each.is_inline][2 : 2 + nr]
 
 
 def test_live_words(site: Site, targets: "list[int]") -> None:
-    """In an object in use, on a stack, in static data: a hint each, that says where."""
+    """In objects in use, on a stack, in static data: each target in each, and told where."""
     assert told(site) == {}
     prog, task = site.prog, pid.find_task(site.prog, 1)
-    frame = live_frame(site, task)
-    in_object, on_stack, static, both = targets
-    comm = int(task.comm.address_of_())
-    variable = int(prog["console_printk"].address_of_())
-    site.write(comm, pointer(site, in_object))
-    site.write(frame.sp, pointer(site, on_stack))
-    site.write(variable, pointer(site, static))
-    site.write(comm + 8, pointer(site, both))
-    site.write(variable + 8, pointer(site, both))
+    objects = [task, *(t for t in pid.for_each_task(prog) if int(t.pid) > 1)][: len(targets)]
+    frames = live_frames(site, task, len(targets))
+    # A name that nobody reads here.
+    static = int(prog["init_uts_ns"].name.domainname.address_of_()) // 8 * 8 + 8
+    for i, pfn in enumerate(targets):
+        site.write(int(objects[i].comm.address_of_()), pointer(site, pfn))
+        site.write(frames[i].sp, pointer(site, pfn))
+        site.write(static + 8 * i, pointer(site, pfn))
     site.expect_nothing()
     found = told(site)
     assert set(found) == set(targets)
     named = symbols_in_dump(site)
-    assert found[in_object] == (
-        f"struct page: object {int(task):#x} + {comm - int(task):#x} of task_struct"
-    )
-    assert f" (1) at {frame.sp:#x}, in " in found[on_stack]
-    assert f", in {prog.symbol(frame.pc).name}+" in found[on_stack] or not named
-    assert f" at {variable:#x}" in found[static]
-    assert "console_printk" in found[static] or not named
-    assert len(found[both].splitlines()) == 2
+    for i, pfn in enumerate(targets):
+        lines = found[pfn].splitlines()
+        assert len(lines) == 3
+        start, comm = int(objects[i]), int(objects[i].comm.address_of_())
+        text = f"struct page: object {start:#x} + {comm - start:#x} of task_struct"
+        assert text in lines
+        (on_stack,) = [line for line in lines if f" (1) at {frames[i].sp:#x}, in " in line]
+        assert f", in {prog.symbol(frames[i].pc).name}+" in on_stack or not named
+        (in_data,) = [line for line in lines if line.endswith(f" at {static + 8 * i:#x}")]
+        assert "init_uts_ns" in in_data or not named
 
 
 def test_dead_words(site: Site, targets: "list[int]") -> None:
-    """Where nobody uses the word, or it is part of something else, it names nothing."""
-    task = pid.find_task(site.prog, 1)
+    """Where nobody uses the words, or they are part of something else, they name nothing."""
+    prog, task = site.prog, pid.find_task(site.prog, 1)
     name, dead = free_object(site, ("filp", "dentry", "kmalloc-128", "vm_area_struct"))
-    assert slab.find_slab_cache(site.prog, name) is not None
-    in_object, on_stack, in_user, in_text = (pointer(site, pfn) for pfn in targets)
-    site.write((dead + 7) // 8 * 8, in_object)
-    site.write(int(task.thread.sp) - 64, on_stack)
-    site.core.write(site.lru_pages()[0] * PAGE_SIZE + 512, in_user)
-    site.write(site.prog.symbol("vfs_read").address // 8 * 8 + 8, in_text)
+    cache = slab.find_slab_cache(prog, name)
+    assert cache is not None
+    words = b"".join(pointer(site, pfn) for pfn in targets)
+    # Beside the link to the next free object.
+    link = int(cache.offset)
+    site.write((dead + 7) // 8 * 8 + (0 if link >= len(words) else link + 8), words)
+    site.write(int(task.thread.sp) - 64, words)
+    site.core.write(site.lru_pages()[0] * PAGE_SIZE + 512, words)
+    site.write(prog.symbol("vfs_read").address // 8 * 8 + 8, words)
     free = next(site.free_blocks(site.zones()[-1])).pfn
-    site.core.write((free + 1) * PAGE_SIZE + 64, in_object)
-    # A string that happens to have the bytes, which no pointer could be aligned to.
-    site.write(int(site.prog["console_printk"].address_of_()) + 3, in_object)
+    site.core.write((free + 1) * PAGE_SIZE + 64, words)
+    # A string that happens to have the bytes, where no pointer could be.
+    site.write(int(prog["init_uts_ns"].name.domainname.address_of_()) // 8 * 8 + 11, words)
     site.expect_nothing()
     assert told(site) == {}
 

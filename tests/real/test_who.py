@@ -96,3 +96,21 @@ def test_variables(light: Site) -> None:
         assert found["process_counts"]["type"] == "unsigned long"
     (on_stack,) = [w for w in words if w["address"] == hex(start)]
     assert on_stack["member"].split(".")[0].split("[")[0] == name
+
+
+def test_area_of_cma(light: Site) -> None:
+    """Memory that a range allocation may have, told by its area."""
+    if "cma_areas" not in light.prog:
+        pytest.skip("the kernel has no CMA")
+    pfn = random.Random(11).choice(light.lru_pages()) & ~511
+    area = light.prog["cma_areas"][1]
+    light.set(light.prog["cma_area_count"], 2)
+    light.write(int(area.name.address_of_()), b"planted\0")
+    if area.type_.has_member("ranges"):
+        light.set(area.nranges, 2)
+        area = area.ranges[1]
+    light.set(area.base_pfn, pfn)
+    light.set(area.count, 512)
+    assert [ask(light, each)["cma"] for each in (pfn - 1, pfn, pfn + 511, pfn + 512)] == [
+        *(None, "planted", "planted", None)
+    ]

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A guest stopped in the middle of compaction, memory being taken offline under it."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import pytest
+from lab import walked, walks
+
+#: Others are made by scripts/soak-recipes.
+KERNEL, WALK = "v6.12", "migrate"
+
+
+@pytest.fixture(scope="module")
+def both() -> Tuple[walked.Walked, walked.Walked]:
+    """While the memory goes, and when it is gone."""
+    dump = walks.dump(KERNEL, WALK)
+    return walked.Walked(dump, dump.vmcore), walked.Walked(dump, dump.after)
+
+
+def test_memory_goes_offline_under_compaction(both: Tuple[walked.Walked, ...]) -> None:
+    """Who it is, where its scanners are, and what it has in hand: as drgn sees it."""
+    for seen in both:
+        assert seen.known["state"] == "offline"
+        assert list(seen.wrong()) == []
+
+
+def test_what_its_variables_name(both: Tuple[walked.Walked, ...]) -> None:
+    """By name, with what became of it in the meantime."""
+    for seen, state, block in zip(both, ("online", "offline"), ("going-offline", "offline")):
+        (walker,) = [w for w in seen.report.walkers if w["walk"] == "compaction"]
+        told = {
+            (each["function"], each["name"]): (each["pfn"], each["is"], each["memory_block"])
+            for each in walker["variables"]
+        }
+        here = seen.known["pfn"], state, block
+        assert told["isolate_migratepages_block", "start_pfn"] == here
+        assert told["isolate_migratepages", "page"] == here
