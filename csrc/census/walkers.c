@@ -120,7 +120,7 @@ static void look_at_code(struct finding *f, uint64_t word)
 			f->function = &functions[i];
 	for (size_t i = 0; !f->memory_error && i < NR(functions); i++)
 		if (functions[i].walk == PA_WALK_MEMORY_ERROR &&
-		    is_inside(f, &functions[i], word))
+		    pa_is_in_function(layout, functions[i].symbol, word))
 			f->memory_error = &functions[i];
 	for (size_t i = 0; !f->in_hotplug && i < NR(hotplug); i++)
 		f->in_hotplug =

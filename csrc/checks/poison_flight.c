@@ -14,7 +14,7 @@ struct pa_error *pa_poison_flight_init(const struct pa_census *census,
 		return NULL;
 	}
 	ret->walkers = &ret->own;
-	return pa_walkers_init(census, memory, NULL, &ret->own);
+	return pa_walkers_init(census, memory, &ret->own);
 }
 
 void pa_poison_flight_deinit(struct pa_poison_flight *flight)
