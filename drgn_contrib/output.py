@@ -35,11 +35,11 @@ class OutputFile:
             if _is_same(each, self._real):
                 raise UsageError(f"can't write {path}: it is the same file as {each}")
         try:
-            self._open()
+            self._try()
         except OSError as error:
             raise self._error(error) from None
 
-    def _open(self) -> None:
+    def _try(self) -> None:
         if os.path.isdir(self._real):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if os.path.exists(self._real) and not os.access(self._real, os.W_OK):
@@ -47,6 +47,11 @@ class OutputFile:
         if _is_special(self._real):
             # A reader would take it for written when it is closed.
             return
+        # Only to see that it works: an audit may be killed.
+        self._make()
+        self.discard()
+
+    def _make(self) -> None:
         directory, name = os.path.split(self._real)
         file, self._temporary = tempfile.mkstemp(prefix=f".{name[:64]}.", dir=directory)
         os.close(file)
@@ -57,6 +62,8 @@ class OutputFile:
         :raises UsageError: It can't be written.
         """
         try:
+            if not _is_special(self._real):
+                self._make()
             with open(self._temporary or self._real, "w", encoding="utf-8") as file:
                 file.write(content)
             if self._temporary:

@@ -216,6 +216,25 @@ def test_a_page_stays_small() -> None:
     assert "5,000" in page.text
 
 
+def test_a_running_kernel() -> None:
+    made = sample_report()
+    live = report.LiveRun(4, 2.5, 1.5, 90 << 20, 10, 3, 1)
+    made = dataclasses.replace(
+        made, live=live, target=dataclasses.replace(made.target, live=True, path="/proc/kcore")
+    )
+    page = page_of(made)
+    assert "running kernel" in page.text
+    assert "4 reads in 2.5 s" in page.text
+    assert page.data["command"] == "pageaudit page --live"
+
+
+def test_commands_can_be_pasted() -> None:
+    made = sample_report("a dump, b")
+    assert html_memory.target_argument(made, ["my vmlinux"]) == "'a dump' b -s 'my vmlinux'"
+    text = html.report_html(made, _pageaudit.checks(), ["my vmlinux"])
+    assert "pageaudit page &#39;a dump&#39; b -s &#39;my vmlinux&#39; 0x1200" in text
+
+
 def test_a_report_without_a_picture() -> None:
     made = dataclasses.replace(sample_report(), picture=None)
     page = page_of(made)

@@ -37,6 +37,7 @@ def test_kdump_hook(tmp_path: Path) -> None:
     report = json.loads((crash / "pageaudit.json").read_text())
     assert report["findings"][0]["severity"] == "bug"
     assert "BUG " in (crash / "pageaudit.txt").read_text()
+    assert "</html>" in (crash / "pageaudit.html").read_text()
     (crash / "pageaudit.txt").unlink()
     subprocess.run(hook, env=environment, check=True)
     assert not (crash / "pageaudit.txt").exists()

@@ -22,9 +22,9 @@ function element(name, text, attributes = {}) {
 
 function draw() {
   const { view, cursor } = level();
-  view.layout(canvas.parentElement.clientWidth);
-  const context = paper(view.width, view.height);
-  view.draw(context);
+  const drawn = image(view, canvas.parentElement.clientWidth);
+  const context = paper(canvas, view.width, view.height);
+  context.drawImage(drawn, 0, 0, view.width, view.height);
   ring(context, view.box(cursor), "cursor");
 }
 
@@ -240,6 +240,7 @@ async function followHash() {
 
 function repaint() {
   colours.clear();
+  for (const { view } of levels) view.drawnFor = null;
   draw();
 }
 

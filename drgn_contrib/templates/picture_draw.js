@@ -14,18 +14,30 @@ function colour(name) {
 
 const kindColour = (byte) => colour(`k-${kindName(byte)}`);
 
-/** Sets the canvas to this size in CSS pixels and returns what draws on it. */
-function paper(width, height) {
+/** Sets a canvas to this size in CSS pixels and returns what draws on it. */
+function paper(on, width, height) {
   const scale = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  const context = canvas.getContext("2d");
+  on.width = Math.round(width * scale);
+  on.height = Math.round(height * scale);
+  on.style.width = `${width}px`;
+  on.style.height = `${height}px`;
+  const context = on.getContext("2d");
   context.scale(scale, scale);
-  context.fillStyle = colour("back");
-  context.fillRect(0, 0, width, height);
   return context;
+}
+
+/** A view without its cursor: drawn once for a width, as it may have millions of squares. */
+function image(view, width) {
+  if (view.drawnFor !== width) {
+    view.layout(width);
+    view.image = document.createElement("canvas");
+    const context = paper(view.image, view.width, view.height);
+    context.fillStyle = colour("back");
+    context.fillRect(0, 0, view.width, view.height);
+    view.draw(context);
+    view.drawnFor = width;
+  }
+  return view.image;
 }
 
 const DASHES = { suspect: [4, 2], info: [2, 2], log: [3, 2] };

@@ -11,6 +11,7 @@ import py_compile
 import re
 import shutil
 import sys
+import sysconfig
 import tempfile
 import zlib
 from dataclasses import dataclass
@@ -30,9 +31,11 @@ TRIES = 3
 # What the guest's Python is to have: all that an audit without a terminal imports.
 _IMPORTS = """
 import base64, json, sys, termios, traceback, tty, zlib
+from importlib.resources import files
 from drgn_contrib import cli, bounds, dossier, dossier_text, live, report, run, target, text
-from drgn_contrib import who, who_text
+from drgn_contrib import html, who, who_text
 run.tool()
+files("drgn_contrib").joinpath("py.typed").read_bytes()
 print("\\n".join(m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)))
 """
 
@@ -47,15 +50,19 @@ def python_files() -> "dict[str, bytes]":
     env = {"PYTHONPATH": str(ROOT)}
     modules = [Path(m) for m in run([sys.executable, "-c", _IMPORTS], env=env).split()]
     interpreter = str(Path(sys.executable).resolve())
+    bases = [
+        *map(Path, sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})),
+        ROOT,
+    ]
     files = {"bin/python3": Path(interpreter).read_bytes()}
     binaries = [interpreter, *(str(m) for m in modules if ".so" in m.suffixes)]
     for library in set().union(*map(_libraries, binaries)):
         files[library.lstrip("/")] = Path(library).read_bytes()
     with tempfile.TemporaryDirectory() as directory:
         for module in modules:
-            # The guest mounts memory where a checkout may be.
-            ours = module.is_relative_to(ROOT)
-            name = f"site/{module.relative_to(ROOT)}" if ours else str(module).lstrip("/")
+            # The guest mounts memory where a checkout and its environment may be.
+            base = next((base for base in bases if module.is_relative_to(base)), None)
+            name = f"site/{module.relative_to(base)}" if base else str(module).lstrip("/")
             if module.suffix != ".py":
                 files[name] = module.read_bytes()
                 continue
@@ -63,6 +70,8 @@ def python_files() -> "dict[str, bytes]":
             compiled = Path(directory) / "pyc"
             py_compile.compile(str(module), str(compiled), doraise=True)
             files[name + "c"] = compiled.read_bytes()
+    for template in (ROOT / "drgn_contrib" / "templates").iterdir():
+        files[f"site/{template.relative_to(ROOT)}"] = template.read_bytes()
     # What says its release; drgn itself is not needed where the kernel has BTF.
     about = f"Metadata-Version: 2.1\nName: drgn\nVersion: {importlib.metadata.version('drgn')}\n"
     files["site/drgn-0.dist-info/METADATA"] = about.encode()
