@@ -36,6 +36,7 @@ from drgn_contrib import cli, bounds, dossier, dossier_text, live, report, run, 
 from drgn_contrib import html, who, who_text
 run.tool()
 files("drgn_contrib").joinpath("py.typed").read_bytes()
+html.jinja2.Environment().from_string("{{ 'a' }}").render()
 print("\\n".join(m.__file__ for m in sys.modules.values() if getattr(m, "__file__", None)))
 """
 
