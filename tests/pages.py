@@ -10,14 +10,12 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Dict, List, Optional, Tuple, cast
+from typing import Any, Dict, List, Optional, Tuple
 
-from sample import FakeKernel, FakeLayout, FakeSource
+from sample import opened
 
 from drgn_contrib import _pageaudit, report, run
 from drgn_contrib.html import report_html
-from drgn_contrib.target import OpenedTarget
 
 #: A dump whose every finding is known.
 SHIPPED = Path(__file__).resolve().parents[1] / "vmcores" / "v7.2-hwpoison-leak.kdump"
@@ -28,10 +26,7 @@ _VOID = {"meta", "input", "br", "link", "img", "hr"}
 
 def sample_report(path: str = "dumps/vmcore.kdump") -> report.Report:
     """The sample with its picture."""
-    opened = SimpleNamespace(
-        path=path, source=FakeSource(), layout=FakeLayout(), kernel=FakeKernel(), prog=None
-    )
-    return run.run(cast(OpenedTarget, opened), picture=True)
+    return run.run(opened(path), picture=True)
 
 
 class Page(HTMLParser):
@@ -62,8 +57,8 @@ class Page(HTMLParser):
         self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        opened, attributes, text = self._open.pop()
-        assert opened == tag, (opened, tag, self.getpos())
+        begun, attributes, text = self._open.pop()
+        assert begun == tag, (begun, tag, self.getpos())
         content = "".join(text)
         self.contents.setdefault(tag, []).append(content)
         if tag == "script":

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Optional
+from types import SimpleNamespace
+from typing import Any, Iterable, Optional, cast
 
 from drgn_contrib import report
+from drgn_contrib.target import OpenedTarget
 
 PAGE = 0xFFFFEA0000048000
 
@@ -326,3 +328,16 @@ class FakeKernel:
 
 #: Versions differ from machine to machine.
 TOOL = report.Tool("pageaudit", "0", "0", "0", "0")
+
+
+def opened(path: str) -> OpenedTarget:
+    """The sample as an opened target."""
+    fake = SimpleNamespace(
+        path=path,
+        source=FakeSource(),
+        layout=FakeLayout(),
+        kernel=FakeKernel(),
+        prog=None,
+        symbols=(),
+    )
+    return cast(OpenedTarget, fake)

@@ -5,28 +5,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from reports import Approve, check_report, check_text, schema_validator
-from sample import AUDIT, LOG, MEMORY, PAGE, TOOL, FakeKernel, FakeLayout, FakeSource
+from sample import AUDIT, LOG, MEMORY, PAGE, TOOL, opened
 
 from drgn_contrib import report, run, text
-from drgn_contrib.target import OpenedTarget
 
 
 @pytest.fixture(scope="module")
 def sample() -> report.Report:
-    opened = SimpleNamespace(
-        path="dumps/vmcore.kdump",
-        source=FakeSource(),
-        layout=FakeLayout(),
-        kernel=FakeKernel(),
-        prog=None,
-        symbols=(),
-    )
-    made = run.run(cast(OpenedTarget, opened))
+    made = run.run(opened("dumps/vmcore.kdump"))
     return dataclasses.replace(made, tool=TOOL)
 
 
