@@ -55,7 +55,7 @@ class _Suspect:
 
     def restart(self, found: _Found, now: float) -> None:
         """It has changed, and so says nothing yet."""
-        self.found, self.since, self.reads = found, now, 1 if _is_judged(found) else 0
+        self.found, self.since, self.reads = found, now, 1 if _is_suspicious(found) else 0
 
     def repeat(self, found: _Found) -> None:
         """It is the same. The mildest that was said of it counts, but for what says nothing.
@@ -63,10 +63,10 @@ class _Suspect:
         A stack that names the page in one read and not in another does not hold it; nor
         does the buffer that we read through, where words of other pages pass.
         """
-        if not _is_judged(found):
+        if not _is_suspicious(found):
             return
         severities = (found["severity"], self.found["severity"])
-        if not _is_judged(self.found) or severities == ("suspect", "bug"):
+        if not _is_suspicious(self.found) or severities == ("suspect", "bug"):
             self.found = found
         self.reads += 1
 
@@ -87,7 +87,7 @@ def audit_live(
     kernel = opened.kernel
     result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
     now = time.monotonic()
-    suspects = {_key(f): _Suspect(f, now) for f in _judged(result)}
+    suspects = {_key(f): _Suspect(f, now) for f in _suspicious(result)}
     reads, dropped = 1, 0
     best = {check["id"]: check for check in result["checks"]}
     while (reads < MAX_READS and any(s.reads < SETTLED for s in suspects.values())) or (
@@ -107,22 +107,25 @@ def audit_live(
             elif key[0] not in whole:
                 # This read says nothing of it.
                 continue
-            elif again is None:
+            elif again is None or _is_excused(suspect.found):
+                dropped += _is_judged(suspect.found)
                 del suspects[key]
-                dropped += 1
             else:
                 suspect.restart(again, now)
-        for key, new in ((_key(f), f) for f in _judged(result)):
+        for key, new in ((_key(f), f) for f in _suspicious(result)):
             # What no read could see before; else it is a change that is under way now.
             if best[key[0]]["status"] in _BY_CHANCE and key not in suspects:
                 suspects[key] = _Suspect(new, now)
         best.update((c["id"], c) for c in result["checks"] if c["id"] in whole)
     result["checks"] = list(best.values())
     settled = {key: s for key, s in suspects.items() if s.reads >= SETTLED}
+    unsettled = [
+        s.found for key, s in suspects.items() if key not in settled and not _is_excused(s.found)
+    ]
+    told = settled.keys() | set(map(_key, unsettled))
     result["findings"] = [
-        f for f in result["findings"] if not _is_judged(f) and _key(f) not in suspects
+        f for f in result["findings"] if not _is_judged(f) and _key(f) not in told
     ] + [_with_reads(suspect, now) for suspect in settled.values()]
-    unsettled = [s.found for key, s in suspects.items() if key not in settled]
     _tell_unsettled(result, unsettled, reads)
     live = LiveRun(
         reads=reads,
@@ -145,8 +148,27 @@ def _is_judged(found: _Found) -> bool:
     return bool(found["severity"] != "info")
 
 
-def _judged(result: Mapping[str, Any]) -> "List[_Found]":
-    return list(filter(_is_judged, result["findings"]))
+def _is_excused(found: _Found) -> bool:
+    """A counter that is info only because a CPU was in the kernel, and may be in the middle.
+
+    Of a running kernel the reader's own always is. What is off by the same in each read
+    is off; what is not is no reason to read once more.
+    """
+    evidence = found["evidence"]
+    return (
+        found["severity"] == "info"
+        and "in_flight" in evidence
+        and "task" not in evidence
+        and abs(evidence.get("difference", 0)) > evidence.get("disputed_pages", 0)
+    )
+
+
+def _is_suspicious(found: _Found) -> bool:
+    return _is_judged(found) or _is_excused(found)
+
+
+def _suspicious(result: Mapping[str, Any]) -> "List[_Found]":
+    return list(filter(_is_suspicious, result["findings"]))
 
 
 def _same(a: _Found, b: _Found) -> bool:
@@ -202,12 +224,16 @@ def _watch(kernel: Kernel, suspects: "Mapping[_Key, _Suspect]") -> "set[_Key]":
 
 
 def _with_reads(suspect: _Suspect, now: float) -> _Found:
+    found = suspect.found
     evidence = {
-        **suspect.found["evidence"],
+        **found["evidence"],
         "reads": suspect.reads,
         "reads_milliseconds": round((now - suspect.since) * 1000),
     }
-    return {**suspect.found, "evidence": evidence}
+    if _is_excused(found):
+        del evidence["in_flight"]
+        found = {**found, "severity": "suspect"}
+    return {**found, "evidence": evidence}
 
 
 def _tell_unsettled(result: "Dict[str, Any]", unsettled: "Sequence[_Found]", reads: int) -> None:
