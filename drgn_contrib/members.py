@@ -37,6 +37,11 @@ _TYPES = {
 _PAGES = ("page", "folio", "slab", "ptdesc", "zpdesc", "netmem_desc")
 
 
+#: Names of pfns, and those of the ends of ranges, which are no pages themselves.
+_PFN = re.compile(r"(^|_)pfns?$")
+_BOUND = re.compile(r"(^|_)(start|end|base|first|last|min|max|low|lowest|high|highest|nr)(_|$)")
+
+
 @dataclass(frozen=True)
 class Named:
     """What a word is."""
@@ -47,6 +52,8 @@ class Named:
     type: str
     #: By its type it is a pointer to a page.
     is_page: bool
+    #: By its name, or its type's, it is a pfn.
+    is_pfn: bool
 
 
 class Members:
@@ -137,7 +144,22 @@ def _named(prefix: str, type_: drgn.Type, offset: int) -> Optional[Named]:
         return None
     path, leaf = found
     joint = "." if path and not path.startswith("[") and not prefix.endswith(".") else ""
-    return Named(f"{prefix}{joint}{path}".rstrip("."), leaf.type_name(), is_page_pointer(leaf))
+    full = f"{prefix}{joint}{path}".rstrip(".")
+    return Named(full, leaf.type_name(), is_page_pointer(leaf), _is_pfn(full, leaf))
+
+
+def _is_pfn(path: str, type_: drgn.Type) -> bool:
+    """Whether a number names a page, and not where something begins or ends."""
+    from drgn import TypeKind, sizeof
+
+    is_typed = False
+    while type_.kind == TypeKind.TYPEDEF:
+        is_typed = is_typed or type_.name.endswith("pfn_t")
+        type_ = type_.type
+    if type_.kind != TypeKind.INT or sizeof(type_) != 8:
+        return False
+    name = re.sub(r"\[\d+\]", "", path).rpartition(".")[2]
+    return is_typed or _PFN.search(name) is not None and _BOUND.search(name) is None
 
 
 def is_page_pointer(type_: drgn.Type) -> bool:

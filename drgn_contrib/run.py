@@ -72,7 +72,9 @@ def run(
     walkers = [dict(walker, variables=[]) for walker in result["walkers"]]
     # A running kernel's memory and stacks are others by now.
     if not live:
-        findings = typed.name_pointers(opened, symbols, findings)
+        if any(check["id"] == "stale-page-reference" for check in result["checks"]):
+            findings = typed.name_pointers(opened, symbols, findings)
+            findings = [*findings, *typed.name_numbers(opened, symbols, findings)]
         walkers = walking.name_variables(opened, symbols, walkers)
     log = read_log(kernel)
     records = kernel.log_records()

@@ -20,6 +20,11 @@ _KEPT = ("slab", "per-cpu", "kernel image")
 _ENCODINGS = ("struct page", "struct page, tagged")
 #: Findings to look at: each is a page to search for.
 _MAX_PAGES = 256
+#: Pages whose pfns are looked for: of 4 GiB.
+_MAX_PFNS = 1 << 20
+_STALE = "stale-page-reference"
+#: Memory that must not be used, in the words of the check.
+_UNUSABLE = {"offline": "offline", "hole": "in a hole", "altmap": "metadata of an altmap"}
 
 
 def name_pointers(
@@ -46,5 +51,46 @@ def name_pointers(
     return [hints[found["pfn"]] if _is_hint(found) else found for found in findings]
 
 
+def name_numbers(
+    opened: OpenedTarget, symbols: Symbols, findings: Sequence[Dict[str, Any]]
+) -> "List[Dict[str, Any]]":
+    """What is to be said of variables and members that are pfns of unusable memory.
+
+    Whoever has a pfn asks pfn_to_online_page() before it is a page, or should: it is never
+    more than worth knowing. Where there never was memory, pfns are those of devices.
+    """
+    runs = [run for run in opened.kernel.memory()["map"] if run["state"] in _UNUSABLE]
+    pfns = [pfn for run in runs for pfn in range(run["pfn"], run["pfn_end"])][:_MAX_PFNS]
+    # What else may be told of the page says more.
+    told = {found["pfn"] for found in findings if found["check"] == _STALE}
+    states = {run["pfn"]: run["state"] for run in runs}
+    lines: "Dict[int, List[str]]" = {}
+    members = Members(symbols)
+    numbers = opened.kernel.numbers()
+    for hit in opened.kernel.search(pfns, encodings=("pfn",))["hits"] if pfns else ():
+        place = hit["place"]
+        named = members.of_place(place) if place["kind"] in _KEPT else None
+        if named is not None and named.is_pfn and hit["pfn"] not in told:
+            line = f"{named.path} ({named.type}): {place['text']}"
+            lines.setdefault(hit["pfn"], []).append(line)
+    return [
+        {
+            "check": _STALE,
+            "severity": "info",
+            "pfn": pfn,
+            "pfn_end": pfn + 1,
+            "page": f"{numbers['vmemmap'] + pfn * numbers['page_struct_size']:#x}",
+            "summary": f"a pfn is kept of a page that is {_state(states, pfn)}",
+            "evidence": {"kept_in": "\n".join(each)},
+        }
+        for pfn, each in sorted(lines.items())
+    ]
+
+
+def _state(states: "Dict[int, str]", pfn: int) -> str:
+    """Of the run that it is in."""
+    return _UNUSABLE[states[max(start for start in states if start <= pfn)]]
+
+
 def _is_hint(found: Dict[str, Any]) -> bool:
-    return found["check"] == "stale-page-reference" and "named_by" in found["evidence"]
+    return found["check"] == _STALE and "named_by" in found["evidence"]

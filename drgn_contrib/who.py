@@ -118,7 +118,8 @@ def _words(
                 "function": symbols.name(place["frame"]) if stack and place["frame"] else None,
                 "member": named.path if named else None,
                 "type": named.type if named else None,
-                "typed": named is not None and named.is_page,
+                "typed": named is not None
+                and (named.is_pfn if hit["encoding"] == "pfn" else named.is_page),
             }
         )
     return sorted(found, key=_rank)

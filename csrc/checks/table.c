@@ -133,7 +133,11 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "page which pfn_to_online_page() would have refused. "
 		       "Any other word of kernel memory in use that is the "
 		       "address of such a struct page is told as a hint: in "
-		       "objects, on stacks, in registers and static data.",
+		       "objects, on stacks, in registers and static data; "
+		       "with debug info also numbers that are pfns by the "
+		       "names of their members or variables. What tasks in "
+		       "compaction, range allocation and their like have in "
+		       "hand is a suspect, what compaction has passed a hint.",
 		.run = pa_check_stale_page_reference,
 		.needs = SCAN | PA_NEEDS_CENSUS(PA_CENSUS_HOLDERS),
 	},

@@ -143,6 +143,11 @@ def test_typed_pointers(site: Site) -> None:
     variable = int(prog[name].address_of_())
     site.write(variable, pointer(site, pfn))
     site.write(int(prog["console_printk"].address_of_()), pointer(site, other))
+    # So it is with numbers that are pfns by their names, and with those that only have the value.
+    kept = next(each for each in ("tsc_pfn", "huge_zero_pfn") if each in prog)
+    site.set(prog[kept], pfn + 1)
+    site.set(prog["min_pfn_mapped"], pfn + 2)
+    site.write(int(prog["console_printk"].address_of_()) + 8, struct.pack("<Q", pfn + 3))
     opened = target.open_target([str(site.core.path)], [str(site.dump.vmlinux)])
     found = {f.pfn: f for f in run.run(opened).findings if f.check == "stale-page-reference"}
     assert found[pfn].severity == "suspect"
@@ -152,3 +157,7 @@ def test_typed_pointers(site: Site) -> None:
     assert hex(variable) in typed
     assert found[other].severity == "info"
     assert "typed_pointer" not in found[other].evidence
+    assert found[pfn + 1].severity == "info"
+    assert found[pfn + 1].summary == "a pfn is kept of a page that is offline"
+    assert str(found[pfn + 1].evidence["kept_in"]).startswith(f"{kept} (unsigned long): ")
+    assert not {pfn + 2, pfn + 3} & set(found)
