@@ -29,6 +29,8 @@ PAGE_BUDGET = 1_900_000
 #: What is beyond is counted on the page; the JSON has it.
 EVIDENCE_BUDGET = 300_000
 MAX_ROWS = 1000
+#: Pages with memory errors, each with what the log says of it.
+POISONED_SHOWN = 100
 #: So many findings are unfolded.
 _OPEN = 10
 
@@ -133,7 +135,7 @@ def _environment() -> jinja2.Environment:
         range=pfn_range,
         value=lambda item, key: value(key, item),
     )
-    environment.globals.update(severities=SEVERITIES)
+    environment.globals.update(severities=SEVERITIES, poisoned_shown=POISONED_SHOWN)
     return environment
 
 

@@ -463,8 +463,22 @@ def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
         yield from wrap(f"{pgmap['type']}{of} at {pgmap['address']}", "  ")
         for pfn, pfn_end in pgmap["ranges"]:
             yield from wrap(pfn_range(pfn, pfn_end), "    ", "      ")
+        yield from wrap(_reference_text(pgmap), "    ", "      ")
+        if pgmap["vmemmap_shift"]:
+            yield f"    folios of order {pgmap['vmemmap_shift']}"
         if pgmap["altmap"]:
             yield from pairs({"altmap": pgmap["altmap"]}, 4)
+
+
+def _reference_text(pgmap: Mapping[str, Any]) -> str:
+    """What holds a pgmap, and whether it is being torn down."""
+    reference = pgmap["reference"]
+    if reference is None:
+        return "its percpu_ref could not be read"
+    count = "?" if reference["count"] is None else f"{reference['count']:,}"
+    state = "dead: it is being torn down" if reference["dead"] else "live"
+    mode = ", counted in one place" if reference["atomic"] else ""
+    return f"percpu_ref at {reference['address']}: {state}, references {count}{mode}"
 
 
 def block_runs(

@@ -143,6 +143,14 @@ MEMORY: "dict[str, Any]" = {
             "type": "fs-dax",
             "device": "namespace0.0",
             "disk": "pmem0",
+            "vmemmap_shift": 0,
+            "dead": False,
+            "reference": {
+                "address": "0xffff888003a40040",
+                "atomic": False,
+                "dead": False,
+                "count": 24577,
+            },
             "ranges": [[0x28000, 0x2E000]],
             "altmap": {
                 "base_pfn": 0x28000,

@@ -127,6 +127,8 @@ struct pa_error *pa_device_wait_add(struct pa_device_wait *wait,
 		pa_finding_text(f, "device", "%s", map->device);
 	if (*map->disk)
 		pa_finding_text(f, "disk", "%s", map->disk);
+	if (map->dead && map->ref.count_known)
+		pa_finding_number(f, "pgmap_references", map->ref.count);
 	if (map->dead) {
 		err = add_teardown(wait, f, map, &found);
 		if (err || found)

@@ -12,9 +12,8 @@ const char *const pa_pgmap_type_names[PA_NR_PGMAP_TYPES] = {
 	[PA_PGMAP_P2PDMA] = "p2pdma",	[PA_PGMAP_UNKNOWN] = "unknown",
 };
 
-/* PGMAP_ALTMAP_VALID and __PERCPU_REF_DEAD: macros on all kernels. */
+/* A macro on all kernels. */
 #define PGMAP_ALTMAP_VALID 1
-#define PERCPU_REF_DEAD 2
 
 #define MAX_PGMAP_BYTES 1024
 
@@ -22,6 +21,8 @@ struct pgmap_walk {
 	struct pa_memory *memory;
 	const struct pa_layout *layout;
 	struct pa_pgmaps *pgmaps;
+	/* None where they could not be found. */
+	struct pa_cpus cpus;
 	/* Indices in pgmaps->maps. */
 	struct pa_map by_address;
 	struct pa_error *err;
@@ -52,31 +53,23 @@ static enum pa_pgmap_type decode_type(const struct pa_layout *layout,
 }
 
 /* Embedded, or (v5.10) a pointer that a driver may lend. */
-static struct pa_error *read_dead(struct pgmap_walk *walk, const uint8_t *bytes,
-				  struct pa_pgmap *map)
+static struct pa_error *read_ref(struct pgmap_walk *walk, const uint8_t *bytes,
+				 struct pa_pgmap *map)
 {
 	const struct pa_layout *layout = walk->layout;
 	const struct pa_member *ref = PA_M(layout, dev_pagemap, ref);
-	uint64_t ptr;
+	uint64_t address = map->address + ref->offset;
+	struct pa_error *err;
 
-	if (!ref->known || !PA_HAS(layout, percpu_ref, percpu_count_ptr))
+	if (!ref->known || !pa_percpu_ref_known(layout))
 		return NULL;
-	if (ref->size == 8) {
-		uint64_t address = PA_GET(layout, bytes, dev_pagemap, ref);
-		struct pa_error *err = pa_memory_read_u64(
-			walk->memory,
-			address + PA_OFFSETOF(layout, percpu_ref,
-					      percpu_count_ptr),
-			&ptr);
-
-		if (err)
-			return err;
-	} else {
-		ptr = pa_load_u64(
-			bytes + ref->offset +
-			PA_OFFSETOF(layout, percpu_ref, percpu_count_ptr));
-	}
-	map->dead = ptr & PERCPU_REF_DEAD;
+	if (ref->size == 8)
+		address = PA_GET(layout, bytes, dev_pagemap, ref);
+	err = pa_percpu_ref_read(walk->memory, layout, &walk->cpus, address,
+				 &map->ref);
+	if (err)
+		return err;
+	map->dead = map->ref.dead;
 	map->dead_known = true;
 	return NULL;
 }
@@ -131,7 +124,7 @@ static struct pa_error *read_map(struct pgmap_walk *walk, uint64_t address,
 		map.vmemmap_shift =
 			PA_GET(layout, bytes, dev_pagemap, vmemmap_shift);
 	read_altmap(layout, bytes, &map);
-	err = read_dead(walk, bytes, &map);
+	err = read_ref(walk, bytes, &map);
 	if (err)
 		return err;
 	if (!pa_map_set(&walk->by_address, address, pgmaps->maps.length) ||
@@ -207,8 +200,8 @@ static bool visit_range(void *arg, const struct pa_xarray_entry *entry)
 	return !err;
 }
 
-/* What has no name that can be read is nameless. */
-static struct pa_error *or_nameless(struct pa_error *err)
+/* What the target lacks is left out. */
+static struct pa_error *or_nothing(struct pa_error *err)
 {
 	if (!pa_error_is_target(err) && (!err || err->code != PA_ERROR_MISSING))
 		return err;
@@ -224,13 +217,13 @@ static struct pa_error *name_device(struct pgmap_walk *walk,
 	struct pa_error *err = NULL;
 
 	if (!*map->device)
-		err = or_nameless(pa_resource_name(
+		err = or_nothing(pa_resource_name(
 			walk->memory, walk->layout,
 			(range->pfn_end - 1) << walk->memory->space->page_shift,
 			map->device));
 	if (!err && !*map->disk && map->type == PA_PGMAP_FS_DAX)
-		err = or_nameless(pa_pmem_disk_name(walk->memory, walk->layout,
-						    map->address, map->disk));
+		err = or_nothing(pa_pmem_disk_name(walk->memory, walk->layout,
+						   map->address, map->disk));
 	return err;
 }
 
@@ -243,9 +236,7 @@ static bool is_usable(const struct pa_layout *layout)
 	return PA_SIZEOF(layout, dev_pagemap) <= MAX_PGMAP_BYTES &&
 	       altmap->size == PA_SIZEOF(layout, vmem_altmap) &&
 	       (!ref->known || ref->size == 8 ||
-		ref->size == PA_SIZEOF(layout, percpu_ref)) &&
-	       (!PA_HAS(layout, percpu_ref, percpu_count_ptr) ||
-		PA_M(layout, percpu_ref, percpu_count_ptr)->size == 8);
+		ref->size == PA_SIZEOF(layout, percpu_ref));
 }
 
 struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
@@ -267,10 +258,13 @@ struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 		return pa_error_create(PA_ERROR_MISSING,
 				       "struct dev_pagemap is not usable");
 
-	struct pa_error *err = pa_xarray_walk(memory, layout,
-					      PA_SYM(layout, pgmap_array),
-					      visit_range, &walk, &result);
+	struct pa_error *err =
+		or_nothing(pa_cpus_init(memory, layout, &walk.cpus));
 
+	if (!err)
+		err = pa_xarray_walk(memory, layout,
+				     PA_SYM(layout, pgmap_array), visit_range,
+				     &walk, &result);
 	if (!err)
 		err = walk.err;
 	for (size_t i = 0; !err && i < pgmaps.ranges.length; i++) {
@@ -285,6 +279,7 @@ struct pa_error *pa_pgmaps_init(struct pa_memory *memory,
 	}
 	for (size_t i = 0; !err && i < pgmaps.ranges.length; i++)
 		err = name_device(&walk, &pgmaps.ranges.items[i]);
+	pa_cpus_deinit(&walk.cpus);
 	pa_map_deinit(&walk.by_address);
 	if (err) {
 		pa_pgmaps_deinit(&pgmaps);

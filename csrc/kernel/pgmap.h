@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "kernel/memory.h"
+#include "kernel/percpu_ref.h"
 #include "kernel/pmem.h"
 #include "kernel/resource.h"
 
@@ -31,7 +32,9 @@ struct pa_pgmap {
 	uint64_t flags;
 	uint64_t nr_range;
 	uint64_t vmemmap_shift;
-	/* percpu_ref says that it is being torn down. */
+	/* What holds it; until v5.17 a driver may lend one of its own. */
+	struct pa_percpu_ref ref;
+	/* The percpu_ref says that it is being torn down. */
 	bool dead;
 	bool dead_known;
 	/* PGMAP_ALTMAP_VALID; pfns and pages. */

@@ -43,6 +43,24 @@ static PyObject *altmap_dict(const struct pa_pgmap *map)
 			     ULL(map->altmap_alloc));
 }
 
+/* The percpu_ref that holds the pgmap; None where it could not be read. */
+static PyObject *reference_dict(const struct pa_pgmap *map)
+{
+	const struct pa_percpu_ref *ref = &map->ref;
+	PyObject *count;
+
+	if (!ref->address)
+		return Py_NewRef(Py_None);
+	count = ref->count_known ? PyLong_FromLongLong(ref->count) :
+				   Py_NewRef(Py_None);
+	if (!count)
+		return NULL;
+	return Py_BuildValue("{s:N,s:O,s:O,s:N}", "address",
+			     pa_py_hex(ref->address), "atomic",
+			     ref->atomic ? Py_True : Py_False, "dead",
+			     ref->dead ? Py_True : Py_False, "count", count);
+}
+
 static PyObject *range_list(const struct pa_pgmaps *pgmaps, uint32_t map)
 {
 	PyObject *list = PyList_New(0);
@@ -67,22 +85,27 @@ static PyObject *pgmap_list(const struct pa_kernel *kernel)
 		const struct pa_pgmap *map = &pgmaps->maps.items[i];
 		PyObject *ranges = range_list(pgmaps, (uint32_t)i);
 		PyObject *altmap = ranges ? altmap_dict(map) : NULL;
+		PyObject *reference = altmap ? reference_dict(map) : NULL;
 
-		if (!altmap)
+		if (!reference) {
 			Py_CLEAR(ranges);
+			Py_CLEAR(altmap);
+		}
 		if (!ranges ||
 		    !pa_py_append(
 			    list,
 			    Py_BuildValue(
-				    "{s:s,s:s,s:s,s:N,s:N,s:N,s:K,s:O}", "type",
-				    pa_pgmap_type_names[map->type], "device",
-				    map->device, "disk", map->disk, "ranges",
-				    ranges, "altmap", altmap, "address",
-				    pa_py_hex(map->address), "vmemmap_shift",
-				    ULL(map->vmemmap_shift), "dead",
+				    "{s:s,s:s,s:s,s:N,s:N,s:N,s:K,s:O,s:N}",
+				    "type", pa_pgmap_type_names[map->type],
+				    "device", map->device, "disk", map->disk,
+				    "ranges", ranges, "altmap", altmap,
+				    "address", pa_py_hex(map->address),
+				    "vmemmap_shift", ULL(map->vmemmap_shift),
+				    "dead",
 				    !map->dead_known ? Py_None :
 				    map->dead	     ? Py_True :
-						       Py_False)))
+						       Py_False,
+				    "reference", reference)))
 			Py_CLEAR(list);
 	}
 	return list;

@@ -80,6 +80,22 @@ def _lost(pfn: int, first: int, pages: int) -> Finding:
     }
 
 
+def hugetlb_poison(scene: Scene) -> list[Finding]:
+    """5.10 frees a huge page with poison in it, and what asks for so much memory loses it all."""
+    found: list[Finding] = []
+    for event in scene.events:
+        if event["event"] not in ("poison", "corrupt"):
+            continue
+        pfn = event["pfn"]
+        first = pfn // 512 * 512
+        flags = scene.page_flags(first, 512)
+        if flags[pfn - first] & KPF_BUDDY and flags[pfn - first] & KPF_HWPOISON:
+            found.append(_in_buddy(scene, pfn))
+        elif flags[pfn - first] == KPF_HWPOISON and not any(w & ~KPF_HWPOISON for w in flags):
+            found.append(_lost(pfn, first, 512))
+    return found
+
+
 def _hands_out(scene: Scene, order: int) -> bool:
     """Whether a block that was freed may be handed out again with poison in it.
 

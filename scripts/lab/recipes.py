@@ -132,6 +132,7 @@ RECIPES: dict[str, Recipe] = {
             work.hugetlb_poison,
             modules=("hwpoison_inject",),
             applies=_has_memory_failure,
+            expected=expected.hugetlb_poison,
         ),
         Recipe(
             "hugetlb-poison-hvo",
@@ -210,6 +211,15 @@ RECIPES: dict[str, Recipe] = {
             expected=expected.dax_teardown,
         ),
         Recipe(
+            "dax-poison",
+            "memory errors of device memory, that with its memmap included",
+            work.dax_poison,
+            hardware=Hardware(memory_mib=1024),
+            cmdline=work.DAX_CMDLINE,
+            modules=(*work.PMEM_MODULES, "hwpoison_inject"),
+            applies=_has_memory_failure,
+        ),
+        Recipe(
             "devdax-put-loop",
             "5.10: dumped while memunmap_pages() puts the pages of a device one by one",
             work.stopped("memunmap_pages/__put_page 100", "no_devdax dax1.0", device=True),
@@ -265,7 +275,10 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "soft-offline-leak-file",
             "the same defect: the file cannot be truncated",
-            work.soft_offline_leak("guest stuck truncate -s 0 /mnt/dax/file"),
+            # Whose file is not mapped is not waited for by v5.10.
+            work.soft_offline_leak(
+                "guest map /mnt/dax/file 8", "guest stuck truncate -s 0 /mnt/dax/file"
+            ),
             hardware=Hardware(memory_mib=384),
             cmdline=work.LEAK_CMDLINE,
             modules=work.PMEM_MODULES,

@@ -23,6 +23,7 @@ POISON = (
     "hugetlb-poison",
     "hugetlb-poison-hvo",
     "poison-hotplug",
+    "dax-poison",
 )
 
 #: Recipes whose dumps the tests don't make, with kernels of their own where they have some.
@@ -99,6 +100,12 @@ def audit(kernel: str, recipe: str) -> list[str]:
     ]
     lines = [f"missing: {key}" for key in (sure - found).elements()]
     lines += [f"not expected: {key}" for key in extra]
+    said = "\n".join(str(finding.evidence.get("waiting", "")) for finding in report.findings)
+    lines += [
+        f"missing: who waits: {event['comm']} (pid {event['pid']})"
+        for event in dump.meta["events"]
+        if event["event"] == "stuck" and not event["ended"] and f"(pid {event['pid']})" not in said
+    ]
     lines += [
         f"{check.id} {check.status}: {check.reason}"
         for check in report.checks

@@ -299,6 +299,19 @@ def soft_offline_leak(*end: str) -> Callable[[Kernel], list[str]]:
     ]
 
 
+def dax_poison(kernel: Kernel) -> list[str]:
+    """Memory errors of device memory: of a file, of a character device, and of its altmap."""
+    return [
+        *("pmem", "ext4_dax /dev/pmem0", "namespace 1 devdax pmem"),
+        "guest poison hard /mnt/dax/file 5 keep",
+        "guest poison hard /dev/dax1.0 9 keep",
+        # Where the memmap of the second lies: 256 pages behind its info block.
+        "corrupt $((0x20000 + 256 + 77))",
+        *small_memory(kernel),
+        "still",
+    ]
+
+
 def stopped(where: str, then: str, *, device: bool = False) -> Callable[[Kernel], list[str]]:
     """Dumped where a function is entered: FUNCTION/WITHIN [TIMES], in the course of a piece."""
     return lambda kernel: [

@@ -9,8 +9,12 @@ from typing import Any
 
 import drgn
 import pytest
+from drgn.helpers.linux.block import for_each_disk
+from drgn.helpers.linux.cpumask import for_each_possible_cpu
 from drgn.helpers.linux.fs import for_each_file
+from drgn.helpers.linux.percpu import per_cpu_ptr
 from drgn.helpers.linux.pid import find_task
+from drgn.helpers.linux.slab import slab_object_info
 from places import altmap
 from planting import PAGE_SIZE, Expected, Site
 
@@ -49,6 +53,52 @@ def test_device_names(site: Site) -> None:
         ((_, end),) = pgmap["ranges"]
         assert pgmap["device"] == device_of(site, end - 1)
         assert re.fullmatch(r"(namespace|dax)\d\.0", pgmap["device"])
+        # namespace0.0 is pmem0's; a character device has no disk.
+        assert pgmap["disk"] == disk_of(site, pgmap)
+
+
+def disk_of(site: Site, pgmap: "dict[str, Any]") -> str:
+    """The disk whose driver's data the pgmap is a part of."""
+    address = int(pgmap["address"], 16)
+    for disk in for_each_disk(site.prog):
+        object = slab_object_info(site.prog, disk.private_data)
+        size = int(object.slab_cache.object_size) if object else 0
+        if object and object.address <= address < object.address + size:
+            return str(disk.disk_name.string_().decode())
+    return ""
+
+
+def percpu_ref_sum(prog: drgn.Program, ref: drgn.Object) -> int:
+    """Of one that counts by CPU: PERCPU_COUNT_BIAS and what each CPU has."""
+    counters = drgn.Object(prog, "long *", int(ref.percpu_count_ptr))
+    return (
+        int(ref.data.count.counter)
+        + (1 << 63)
+        + sum(int(per_cpu_ptr(counters, cpu)[0]) for cpu in for_each_possible_cpu(prog))
+    )
+
+
+def test_percpu_refs(site: Site) -> None:
+    """One reference at first and one for each folio; by drgn's sum over all CPUs, too."""
+    for pgmap in pgmaps(site):
+        ref = drgn.Object(site.prog, "struct dev_pagemap", address=int(pgmap["address"], 16)).ref
+        ref = ref[0] if ref.type_.kind == drgn.TypeKind.POINTER else ref
+        reference = pgmap["reference"]
+        assert int(reference["address"], 16) == ref.address_
+        assert (reference["atomic"], reference["dead"]) == (False, False)
+        assert reference["count"] == percpu_ref_sum(site.prog, ref)
+        ((start, end),) = pgmap["ranges"]
+        altmap_of = pgmap["altmap"] or {"reserve": 0, "free": 0}
+        pages = end - start - altmap_of["reserve"] - altmap_of["free"]
+        assert reference["count"] == 1 + (pages >> pgmap["vmemmap_shift"])
+        with site.planted():
+            # Being switched to one counter: what there is says nothing yet.
+            site.set(ref.percpu_count_ptr, int(ref.percpu_count_ptr) | 3)
+            (now,) = (p["reference"] for p in pgmaps(site) if p["address"] == pgmap["address"])
+            assert now == {**reference, "atomic": True, "dead": True, "count": None}
+            site.set(ref.data.count.counter, 3)
+            (now,) = (p["reference"] for p in pgmaps(site) if p["address"] == pgmap["address"])
+            assert now["count"] == 3
 
 
 def test_one_reference(site: Site) -> None:
