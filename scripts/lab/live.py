@@ -7,6 +7,7 @@ import base64
 import contextlib
 import importlib.metadata
 import json
+import os
 import py_compile
 import re
 import shutil
@@ -16,7 +17,10 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from types import MappingProxyType
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from drgn_contrib._pageaudit import Layout
 
 from . import elfcore, initramfs, kernels
 from .make import CMDLINE, SILENCE_SECONDS
@@ -27,6 +31,11 @@ from .run import LabError, run, say, tool
 ROOT = Path(__file__).resolve().parents[2]
 HARDWARE = Hardware(memory_mib=1024)
 TRIES = 3
+# An audit under a storm, of a guest without hardware virtualisation.
+ANSWER_SECONDS = 900
+
+# Their VMCOREINFO does not say where kallsyms is.
+NEED_VMLINUX = ("v5.10", "v5.10-amd64", "v5.10-leak", "v5.10-owner")
 
 # What the guest's Python is to have: all that an audit without a terminal imports.
 _IMPORTS = """
@@ -41,9 +50,10 @@ print("\\n".join(m.__file__ for m in sys.modules.values() if getattr(m, "__file_
 """
 
 
-def _libraries(binary: str) -> "set[str]":
+def libraries(binary: str, ldd: Sequence[str] = ()) -> "set[str]":
     """Shared libraries that a binary is linked with, and the loader."""
-    return set(re.findall(r"(/\S+) \(0x", run([tool("ldd", "libc-bin"), binary])))
+    ldd = ldd or [tool("ldd", "libc-bin")]
+    return set(re.findall(r"(/\S+) \(0x", run([*ldd, binary])))
 
 
 def python_files() -> "dict[str, bytes]":
@@ -57,7 +67,7 @@ def python_files() -> "dict[str, bytes]":
     ]
     files = {"bin/python3": Path(interpreter).read_bytes()}
     binaries = [interpreter, *(str(m) for m in modules if ".so" in m.suffixes)]
-    for library in set().union(*map(_libraries, binaries)):
+    for library in set().union(*map(libraries, binaries)):
         files[library.lstrip("/")] = Path(library).read_bytes()
     with tempfile.TemporaryDirectory() as directory:
         for module in modules:
@@ -76,10 +86,40 @@ def python_files() -> "dict[str, bytes]":
     # What says its release; drgn itself is not needed where the kernel has BTF.
     about = f"Metadata-Version: 2.1\nName: drgn\nVersion: {importlib.metadata.version('drgn')}\n"
     files["site/drgn-0.dist-info/METADATA"] = about.encode()
+    files["bin/python"] = _PYTHON.encode()
+    files["bin/pageaudit"] = _COMMAND.encode()
     return files
 
 
-START = f"PYTHONHOME={sys.base_prefix} PYTHONPATH=/site XDG_CACHE_HOME=/tmp python3 /live.py"
+def debug_info_files(kernel: kernels.Kernel) -> "dict[str, bytes]":
+    """What serves as the kernel's vmlinux in a guest that is too small for it.
+
+    The layout is found in the cache, as in all runs but a machine's first; of the vmlinux
+    no more is needed then than what says whose it is.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        cache = Path(directory) / "cache"
+        Layout.from_dwarf(None, [str(kernel.vmlinux)], cache_dir=str(cache))
+        (layout,) = cache.iterdir()
+        notes = Path(directory) / "vmlinux"
+        argv = [tool("objcopy", "binutils"), "-S", "-j", ".notes"]
+        run([*argv, str(kernel.vmlinux), str(notes)])
+        return {
+            VMLINUX.lstrip("/"): notes.read_bytes(),
+            f"cache/pageaudit/{layout.name}": layout.read_bytes(),
+        }
+
+
+VMLINUX = "/vmlinux"
+START = "python /live.py"
+# To find what python_files() brought.
+_PYTHON = f"""#!/bin/sh
+export PYTHONHOME={sys.base_prefix} PYTHONPATH=/site XDG_CACHE_HOME=/cache
+exec python3 "$@"
+"""
+_COMMAND = """#!/bin/sh
+exec python -c "import sys; from drgn_contrib.cli import main; sys.exit(main())" "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -100,22 +140,46 @@ class Answer:
 class LiveGuest:
     """A running guest that runs pageaudit when told to."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, symbols: Sequence[str]) -> None:
         self.machine = machine
+        self._symbols = symbols
 
-    def pageaudit(self, *argv: str) -> Answer:
-        """Run the command in the guest."""
-        self.machine.say(json.dumps(argv))
-        word, _, rest = self.machine.hear(SILENCE_SECONDS).partition(" ")
+    def pageaudit(self, *argv: str, on_read: Callable[[], object] = lambda: None) -> Answer:
+        """Run the command in the guest.
+
+        :param on_read: Called when a read is over that another follows.
+        """
+        symbols = [f"--symbols={each}" for each in self._symbols]
+        return self._ask("pageaudit", *argv, *symbols, on_read=on_read)
+
+    def command(self, *argv: str) -> Answer:
+        """Run another program in the guest."""
+        return self._ask("command", *argv)
+
+    def truth(self) -> "dict[str, Any]":
+        """What pageaudit reads of each page, and what the kernel says of it meanwhile."""
+        return self._ask("truth", *self._symbols).report
+
+    def _ask(self, *words: str, on_read: Callable[[], object] = lambda: None) -> Answer:
+        self.machine.say(json.dumps(words))
+        word, _, rest = self.machine.hear(ANSWER_SECONDS).partition(" ")
+        while word == "read":
+            on_read()
+            word, _, rest = self.machine.hear(ANSWER_SECONDS).partition(" ")
         if word != "live":
             raise LabError(f"the guest said {word} {rest}")
         return Answer(*json.loads(zlib.decompress(base64.b64decode(rest))))
 
-    def vmcore(self, path: Path) -> None:
-        """What the guest's memory is at this instant."""
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While nothing of the guest moves."""
         self.machine.qmp.command("stop")
-        elfcore.write_vmcore(path, self.machine.notes(), self.machine.segments(), 0)
+        yield
         self.machine.qmp.command("cont")
+
+    def vmcore(self, path: Path) -> None:
+        """What the guest's memory is while it is stopped."""
+        elfcore.write_vmcore(path, self.machine.notes(), self.machine.segments(), 0)
 
     def write(self, phys: int, data: bytes) -> None:
         """Overwrite the guest's memory, while it runs."""
@@ -136,21 +200,28 @@ def guest(
     modules: Sequence[str] = (),
     cmdline: str = "",
     hardware: Hardware = HARDWARE,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Iterator[LiveGuest]:
     """Boot a guest, run pieces of recipes, then wait for what to run.
 
+    :param files: More files of the guest, by path.
+
     As with dumps, a boot that dies before that is tried again.
     """
-    work = made_dir("live", kernel.key)
+    work = made_dir("live", f"{kernel.key}-{os.getpid()}")
+    symbols = [VMLINUX] if kernel.key in NEED_VMLINUX else []
     extra = {
         **python_files(),
+        **(debug_info_files(kernel) if symbols else {}),
         "live.py": (initramfs.GUEST_DIR / "live.py").read_bytes(),
         "storm.sh": (initramfs.GUEST_DIR / "storm.sh").read_bytes(),
+        **files,
     }
     recipe = "".join(f"{piece}\n" for piece in (". /storm.sh", *pieces, START))
     image = work / "initramfs"
     image.write_bytes(initramfs.build(kernel, recipe, "", modules, extra))
     with lock("qemu"), contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, work)
         for attempt in range(1, TRIES + 1):
             machine = Machine(kernel, hardware, image, f"{CMDLINE} {cmdline}".strip(), work)
             stack.enter_context(machine)
@@ -158,12 +229,11 @@ def guest(
                 _until_live(machine)
                 break
             except LabError as error:
-                stack.pop_all().close()
+                machine.kill()
                 if attempt == TRIES:
                     raise
                 say(f"{kernel.key} live: {error}; trying again")
-        yield LiveGuest(machine)
-    shutil.rmtree(work)
+        yield LiveGuest(machine, symbols)
 
 
 def _until_live(machine: Machine) -> None:

@@ -164,7 +164,8 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
             content = tar.extractfile(member)
             if content:
                 target.write_bytes(content.read())
-    events = _events(work / "truth" / "run" / "events")
+    told = work / "truth" / "run" / "events"
+    events = parse_events(told.read_text() if told.exists() else "")
     scene = Scene(events, machine.console_text(), work / "truth", kernel.release)
     meta = {
         "kernel": kernel.key,
@@ -191,10 +192,10 @@ def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
     (work / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
 
 
-def _events(path: Path) -> list[dict[str, Any]]:
+def parse_events(text: str) -> list[dict[str, Any]]:
     """Lines of the form `NAME key=value ...`, values as numbers where they are."""
     found: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in text.splitlines():
         name, *rest = shlex.split(line)
         entry: dict[str, Any] = {"event": name}
         for word in rest:

@@ -12,6 +12,7 @@ import pytest
 from drgn.helpers.linux import mm, mmzone
 from dumps import Open
 from lab import kernels, make, recipes
+from lab.page_flags import PLAIN, bits, differing, plain_flags, zones
 from planting import OpenSite
 
 #: Those after which nothing is wrong.
@@ -27,60 +28,6 @@ RECIPES = (
     "blocks",
     "memmap-on-memory",
 )
-
-#: Bits of /proc/kpageflags (include/uapi/linux/kernel-page-flags.h, fs/proc/page.c).
-KPF = {
-    "locked": 0,
-    "referenced": 2,
-    "uptodate": 3,
-    "dirty": 4,
-    "lru": 5,
-    "active": 6,
-    "slab": 7,
-    "writeback": 8,
-    "reclaim": 9,
-    "buddy": 10,
-    "swapbacked": 14,
-    "head": 15,
-    "tail": 16,
-    "huge": 17,
-    "unevictable": 18,
-    "hwpoison": 19,
-    "nopage": 20,
-    "offline": 23,
-    "pgtable": 26,
-    "reserved": 32,
-    "mlocked": 33,
-}
-
-
-def bits(*names: str) -> int:
-    return sum(1 << KPF[name] for name in names)
-
-
-#: Class of the census: what /proc/kpageflags has of these bits, exactly.
-CLASS_BITS = bits("lru", "buddy", "head", "tail", "huge", "unevictable", "hwpoison", "reserved")
-CLASSES: "dict[str, set[int]]" = {
-    "reserved": {bits("reserved")},
-    "zero": {0},
-    "pcp": {0},
-    "free": {bits("buddy")},
-    "free-body": {bits("buddy")},
-    "used": {0},
-    "used-head": {bits("head")},
-    "lru": {bits("lru"), bits("lru", "head")},
-    "lru-unevictable": {bits("lru", "unevictable"), bits("lru", "unevictable", "head")},
-    "hugetlb": {bits("head", "huge")},
-    # On newer kernels a tail shows flags of its folio's head.
-    "tail": {
-        bits("tail"),
-        bits("tail", "huge"),
-        bits("tail", "lru"),
-        bits("tail", "lru", "unevictable"),
-    },
-    "frozen": {0},
-    "frozen-head": {bits("head")},
-}
 
 Target = Any
 
@@ -122,18 +69,9 @@ def test_every_page(healthy: "tuple[make.Dump, Target]") -> None:
     wrong: "Counter[tuple[str, int]]" = Counter()
     pages = 0
     for nr, classes in census["classes"].items():
-        flags = (flag & CLASS_BITS for flag in told[nr * size : (nr + 1) * size])
-        for (value, flag), count in Counter(zip(classes, flags)).items():
-            name = names[value & 0x3F]
-            name = "free" if name.startswith("free-") and name != "free-body" else name
-            if name not in CLASSES:
-                # pfn_to_online_page() of the kernel hides these, or not.
-                assert name in ("not-memory", "device", "altmap")
-                continue
-            pages += count
-            poison = bits("hwpoison") if value & 0x80 else 0
-            if flag ^ poison not in CLASSES[name]:
-                wrong[name, flag] += count
+        count, differ = differing(names, classes, told[nr * size : (nr + 1) * size])
+        pages += count
+        wrong.update(differ)
     # Reserved pages of firmware that no zone spanned at boot are of none.
     assert 0 <= pages - sum(zone["pages"] for zone in census["zones"]) <= 8
     # The guest read its files a moment before it was stopped.
@@ -153,8 +91,6 @@ def test_fields_of_pages(kernel: str, open_dump: Open) -> None:
     dump, opened = make.dump(kernel, "full"), open_dump(kernel, "full")
     flags = page_flags(dump)
     counts = array.array("Q", dump.truth("proc/kpagecount"))
-    plain = ["referenced", "uptodate", "dirty", "lru", "active", "writeback", "reclaim"]
-    plain += ["swapbacked", "unevictable", "reserved", "mlocked"]
     types = {"buddy": "buddy", "slab": "slab", "table": "pgtable", "offline": "offline"}
     seen: "Counter[str]" = Counter()
     wrong = []
@@ -164,16 +100,8 @@ def test_fields_of_pages(kernel: str, open_dump: Open) -> None:
             assert told & bits("tail")
             continue
         names = set(page["flag_names"].split("|"))
-        if told & bits("slab", "huge", "buddy"):
-            # Their owners use some of the bits for themselves.
-            names &= {"head"}
-        else:
-            for name in plain:
-                seen[name] += name in names
-                if (name in names) != bool(told & bits(name)):
-                    wrong.append((page["pfn"], name))
-        if ("head" in names) != bool(told & bits("head")):
-            wrong.append((page["pfn"], "head"))
+        seen.update(names.intersection(PLAIN))
+        wrong += [(page["pfn"], name) for name in plain_flags(page, told)]
         if page["type"] in types and not told & bits(types[page["type"]]):
             wrong.append((page["pfn"], page["type"]))
         seen[page["type"]] += 1
@@ -186,30 +114,13 @@ def test_fields_of_pages(kernel: str, open_dump: Open) -> None:
         assert seen[name], seen
 
 
-def truth_zones(dump: make.Dump) -> "dict[str, dict[str, int]]":
-    """/proc/zoneinfo, the lines of each zone that matter here."""
-    zones: "dict[str, dict[str, int]]" = {}
-    for line in dump.truth("proc/zoneinfo").decode().splitlines():
-        words = line.split()
-        if line.startswith("Node"):
-            zone = zones.setdefault(words[3], Counter())
-        elif words[0] in ("spanned", "present", "managed"):
-            zone[words[0]] = int(words[1])
-        elif words[:2] == ["pages", "free"]:
-            zone["free"] = int(words[2])
-        elif words[0] == "start_pfn:":
-            zone["start_pfn"] = int(words[1])
-        elif words[0] == "count:":
-            zone["pcp"] += int(words[1])
-    return zones
-
-
 def test_zones(healthy: "tuple[make.Dump, Target]") -> None:
     """/proc/zoneinfo: sizes exactly, free pages but for the deltas of CPUs."""
     dump, opened = healthy
+    truth = zones(dump.truth("proc/zoneinfo").decode())
     counted = {zone["name"]: zone for zone in opened.kernel.census()["zones"]}
     for zone in opened.kernel.memory()["zones"]:
-        told = truth_zones(dump)[zone["name"]]
+        told = truth[zone["name"]]
         for field in "spanned", "present", "managed", "start_pfn":
             if field in told:
                 assert zone[field] == told[field], (zone["name"], field)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """In the guest: runs pageaudit on the kernel that it is on, whenever the host says so.
 
-The host's line is the command's arguments as JSON, the answer its exit status, output and
-messages. Each run is a process of its own: what it bounds is bounded for it alone.
+The host's line is what to do and its arguments, as JSON; the answer an exit status, output
+and messages. Each is a process of its own: what it bounds is bounded for it alone.
 """
 
 import base64
@@ -13,11 +13,14 @@ import termios
 import traceback
 import tty
 import zlib
-from typing import List, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from drgn_contrib import cli
+from drgn_contrib import cli, live, target
+from drgn_contrib._pageaudit import Kernel
 
 PORT = "/dev/ttyS1"
+# A multiple of 8: /proc/kpageflags takes nothing else.
+PIECE = 1 << 16
 
 
 def _read_all(fd: int) -> bytes:
@@ -25,8 +28,80 @@ def _read_all(fd: int) -> bytes:
         return file.read()
 
 
-def run(argv: List[str]) -> Tuple[int, str, str]:
-    """The command's exit status, standard output and standard error."""
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data)).decode()
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return b"".join(iter(lambda: file.read(PIECE), b""))
+
+
+def _census(opened: target.OpenedTarget) -> Dict[str, Any]:
+    return Kernel(opened.source, opened.layout).census()
+
+
+def truth(symbols: List[str]) -> int:
+    """What we read of each page, twice, and what the kernel says of it before and after each."""
+    opened = target.open_target([target.KCORE], symbols)
+    zoneinfo = [_read("/proc/zoneinfo")]
+    memory = Kernel(opened.source, opened.layout).memory()
+    zoneinfo.append(_read("/proc/zoneinfo"))
+    names = ("kpageflags", "kpagecount")
+    told = [{name: _read(f"/proc/{name}") for name in names}]
+    censuses = []
+    for _ in range(2):
+        censuses.append(_census(opened))
+        pages = [
+            {key: page.get(key) for key in ("pfn", "tail", "type", "flag_names", "mapcount")}
+            for run in memory["map"]
+            if run["state"] == "online"
+            for page in map(opened.kernel.page, range(run["pfn"] + 1, run["pfn_end"], 97))
+        ]
+        told.append({name: _read(f"/proc/{name}") for name in names})
+    answer = {
+        "told": [{name: _packed(data) for name, data in each.items()} for each in told],
+        "class_names": censuses[0]["class_names"],
+        "classes": [
+            {nr: _packed(bytes(each)) for nr, each in census["classes"].items()}
+            for census in censuses
+        ],
+        "section_pages": memory["section_pages"],
+        "zones": memory["zones"],
+        "zoneinfo": [each.decode() for each in zoneinfo],
+        "pages": pages,
+    }
+    print(json.dumps(answer))
+    return 0
+
+
+def pageaudit(argv: List[str]) -> int:
+    """The command; the host is told of each read that another follows."""
+    watch = live._watch
+
+    def tell_and_watch(kernel: Kernel, suspects: Mapping[Any, Any]) -> "set[Any]":
+        with open(PORT, "wb", buffering=0) as port:
+            port.write(b"read\n")
+        return watch(kernel, suspects)
+
+    live._watch = tell_and_watch
+    return cli.main(argv)
+
+
+def command(argv: List[str]) -> int:
+    """Any other program."""
+    return os.spawnvp(os.P_WAIT, argv[0], argv)
+
+
+VERBS: Dict[str, Callable[[List[str]], int]] = {
+    "pageaudit": pageaudit,
+    "truth": truth,
+    "command": command,
+}
+
+
+def run(verb: str, argv: List[str]) -> Tuple[int, str, str]:
+    """Exit status, standard output and standard error."""
     err = os.memfd_create("err")
     read, write = os.pipe()
     child = os.fork()
@@ -35,7 +110,7 @@ def run(argv: List[str]) -> Tuple[int, str, str]:
         os.dup2(err, 2)
         status = 99
         try:
-            status = cli.main(argv)
+            status = VERBS[verb](argv)
         except Exception:  # noqa: BLE001
             # Whatever it is, the host is to see it.
             traceback.print_exc()
@@ -52,8 +127,10 @@ def run(argv: List[str]) -> Tuple[int, str, str]:
 
 def main() -> None:
     """Until the host says stop."""
-    # To be heard in a storm, where everybody wants the processors.
+    # To be heard in a storm, where everybody wants the processors and all memory.
     os.setpriority(os.PRIO_PROCESS, 0, -10)
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("-1000")
     fd = os.open(PORT, os.O_RDWR | os.O_NOCTTY)
     tty.setraw(fd)
     mode = termios.tcgetattr(fd)
@@ -66,8 +143,8 @@ def main() -> None:
             line = port.readline().decode().strip()
             if line == "stop":
                 return
-            data = json.dumps(run(json.loads(line))).encode()
-            answer = base64.b64encode(zlib.compress(data)).decode()
+            verb, *argv = json.loads(line)
+            answer = _packed(json.dumps(run(verb, argv)).encode())
 
 
 main()

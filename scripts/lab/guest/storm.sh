@@ -136,7 +136,8 @@ storm_cache() {
 
 storm_reclaim() {
 	zram_swap 256 || return 1
-	total=$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)
+	# STORM_MIB: less than all that there is.
+	total=${STORM_MIB:-$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)}
 	forever guest storm pressure $((total / 2))
 	forever guest storm pressure $((total / 4))
 	forever swap_cycle
