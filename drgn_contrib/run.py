@@ -76,6 +76,7 @@ def run(
             findings = typed.name_pointers(opened, symbols, findings)
             findings = [*findings, *typed.name_numbers(opened, symbols, findings)]
         walkers = walking.name_variables(opened, symbols, walkers)
+        findings = walking.judge(findings, walkers)
     log = read_log(kernel)
     records = kernel.log_records()
     memory = kernel.memory()

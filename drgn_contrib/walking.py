@@ -38,6 +38,32 @@ def name_variables(
     ]
 
 
+def judge(
+    findings: Sequence[Dict[str, Any]], walkers: Sequence[Dict[str, Any]]
+) -> "List[Dict[str, Any]]":
+    """The findings of an audit, those of what a walker has in hand with its variables.
+
+    What none of them names is a word on a stack, which is no more than a hint.
+    """
+    by_task = {f"{each['task']} (pid {each['pid']})": each["variables"] for each in walkers}
+    judged = []
+    for found in findings:
+        evidence = found["evidence"]
+        variables = by_task.get(evidence.get("task")) if "walker" in evidence else None
+        if variables:
+            names = [
+                f"{each['name']} of {each['function']}()"
+                for each in variables
+                if each["pfn"] == found["pfn"]
+            ]
+            text = "\n".join(names) or "none names it: a word that was left on the stack"
+            found = dict(found, evidence=dict(evidence, variables=text))
+            if not names and found["severity"] == "suspect":
+                found["severity"] = "info"
+        judged.append(found)
+    return judged
+
+
 def _variables(opened: OpenedTarget, prog: drgn.Program, pid: int) -> "Iterator[Dict[str, Any]]":
     told = set()
     for frame in _frames(prog, pid):

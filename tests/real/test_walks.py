@@ -6,16 +6,14 @@ from __future__ import annotations
 from typing import Tuple
 
 import pytest
+from dumps import WALK
 from lab import walked, walks
-
-#: Others are made by scripts/soak-recipes.
-KERNEL, WALK = "v6.12", "migrate"
 
 
 @pytest.fixture(scope="module")
 def both() -> Tuple[walked.Walked, walked.Walked]:
     """While the memory goes, and when it is gone."""
-    dump = walks.dump(KERNEL, WALK)
+    dump = walks.dump(*WALK)
     return walked.Walked(dump, dump.vmcore), walked.Walked(dump, dump.after)
 
 
@@ -37,3 +35,6 @@ def test_what_its_variables_name(both: Tuple[walked.Walked, ...]) -> None:
         here = seen.known["pfn"], state, block
         assert told["isolate_migratepages_block", "start_pfn"] == here
         assert told["isolate_migratepages", "page"] == here
+        for finding in seen.report.findings:
+            if finding.severity == "suspect":
+                assert "page of isolate_migratepages()" in str(finding.evidence["variables"])
