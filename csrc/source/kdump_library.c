@@ -23,6 +23,19 @@
  */
 #define CACHE_PAGES 32
 
+/*
+ * Before 0.5.2 (its commit 97c716a424a8) kdump_free() freed the attributes of an
+ * open dump before it took its hooks out of them. Where the C library had given
+ * their memory back meanwhile, the process died; where another thread had it,
+ * that thread's data was changed. An abandoned handle costs two megabytes and the
+ * maps of its file cache.
+ */
+static void handle_free(kdump_ctx_t *ctx)
+{
+	if (KDUMPFILE_VERSION >= KDUMPFILE_MKVER(0, 5, 2))
+		kdump_free(ctx);
+}
+
 /* *@ctx_ret also on failure, for its message; NULL if out of memory. */
 static kdump_status handle_open(const struct pa_kdump_source *source,
 				kdump_ctx_t **ctx_ret)
@@ -51,7 +64,7 @@ static struct pa_error *handle_error(const struct pa_kdump_source *source,
 		PA_ERROR_FORMAT, "%s: libkdumpfile cannot open the dump: %s",
 		source->files[0]->path, reason ? reason : "no reason given");
 
-	kdump_free(ctx);
+	handle_free(ctx);
 	return err;
 }
 
@@ -113,7 +126,7 @@ struct pa_error *pa_kdump_library_init(struct pa_kdump_source *source)
 		 * libkdumpfile reads flattened dumps since 0.5.3 only, and none
 		 * that were cut short.
 		 */
-		kdump_free(ctx);
+		handle_free(ctx);
 
 		struct pa_error *err = rearrange(source);
 
@@ -137,7 +150,7 @@ struct pa_error *pa_kdump_library_init(struct pa_kdump_source *source)
 void pa_kdump_library_deinit(struct pa_kdump_source *source)
 {
 	for (size_t i = 0; i < source->idle.length; i++)
-		kdump_free(source->idle.items[i]);
+		handle_free(source->idle.items[i]);
 	pa_array_deinit(&source->idle);
 	free(source->fds);
 }
@@ -158,7 +171,7 @@ struct pa_error *pa_kdump_handle_take(struct pa_kdump_source *source,
 }
 
 /*
- * Kept for the next reader. (And in 0.5.1 kdump_free() writes to memory that it
+ * Kept for the next reader. (And in 0.5.1 handle_free() writes to memory that it
  * has freed already, which is safe while no other thread allocates.)
  */
 void pa_kdump_handle_give(struct pa_kdump_source *source, kdump_ctx_t *ctx)
@@ -169,5 +182,5 @@ void pa_kdump_handle_give(struct pa_kdump_source *source, kdump_ctx_t *ctx)
 
 	pthread_mutex_unlock(&source->lock);
 	if (!kept)
-		kdump_free(ctx);
+		handle_free(ctx);
 }
