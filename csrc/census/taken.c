@@ -37,15 +37,15 @@ static void claim(struct taken *taken, uint64_t pfn, uint64_t order)
 	}
 }
 
+/* *head_ret: of the private list that the free page at @pfn is on, or 0. */
 static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
-					bool *ret)
+					uint64_t *head_ret)
 {
 	const struct pa_kernel *kernel = taken->census->kernel;
 	const uint8_t *page;
-	uint64_t head;
 	struct pa_error *err = pa_memmap_page(taken->memmap, pfn, 1, &page);
 
-	*ret = false;
+	*head_ret = 0;
 	if (err)
 		return err;
 	/*
@@ -56,22 +56,70 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 	if (pa_page_flags(&kernel->page_format, page) &
 	    kernel->page_format.flag.lru)
 		return NULL;
-	err = pa_private_list_head(&taken->lists, pfn, &head);
-	*ret = !err && head;
-	return err;
+	return pa_private_list_head(&taken->lists, pfn, head_ret);
+}
+
+/* A struct zone's address, @offset behind @address. */
+static bool has_zone(struct taken *taken, uint64_t address, uint32_t offset)
+{
+	uint64_t word;
+	struct pa_error *err = pa_memory_read_u64(taken->memmap->memory,
+						  address + offset, &word);
+
+	if (err) {
+		pa_error_destroy(err);
+		return false;
+	}
+	pa_array_for_each(zone, &taken->census->kernel->zones.list)
+		if (zone->address == word)
+			return true;
+	return false;
+}
+
+/*
+ * The order of all blocks on the list with that head, or -1. compact_control has
+ * a list an order since v6.9; compaction_free() puts blocks there whose private,
+ * where isolate_freepages_block() writes the order, is 0.
+ */
+static int list_order(struct taken *taken, uint64_t head)
+{
+	const struct pa_layout *layout = taken->census->kernel->layout;
+
+	if (!PA_HAS(layout, compact_control, freepages) ||
+	    !PA_HAS(layout, compact_control, migratepages) ||
+	    !PA_HAS(layout, compact_control, zone))
+		return -1;
+
+	uint32_t at = PA_OFFSETOF(layout, compact_control, freepages);
+	uint32_t end = PA_OFFSETOF(layout, compact_control, migratepages);
+	uint32_t nr = end > at ? (end - at) / 16 : 0;
+
+	/* One list, of no order, before. */
+	if (nr != taken->census->kernel->page_format.max_buddy_order + 1)
+		return -1;
+	for (uint32_t order = 0; order < nr; order++) {
+		uint64_t control = head - at - 16 * (uint64_t)order;
+
+		if (has_zone(taken, control,
+			     PA_OFFSETOF(layout, compact_control, zone)))
+			return (int)order;
+	}
+	return -1;
 }
 
 /*
  * The pages from @pfn on to the list's head, and, where it still has all its
- * links, those before. The first page of a free block on a private list has its
- * order (v6.9).
+ * links, those before. Where the list is of no order, the first page of a free
+ * block has it.
  */
-static struct pa_error *claim_list(struct taken *taken, uint64_t pfn)
+static struct pa_error *claim_list(struct taken *taken, uint64_t pfn,
+				   uint64_t head)
 {
 	const struct pa_kernel *kernel = taken->census->kernel;
 	struct pa_memory *memory = taken->memmap->memory;
 	uint64_t start = pa_pfn_to_page(kernel, pfn) + kernel->page_format.lru;
 	uint64_t node = start;
+	int order = list_order(taken, head);
 	bool behind_head = false;
 
 	for (uint64_t i = 0; i < MAX_LIST; i++) {
@@ -89,7 +137,9 @@ static struct pa_error *claim_list(struct taken *taken, uint64_t pfn)
 			if (err)
 				return err;
 			claim(taken, here,
-			      pa_page_private(&kernel->page_format, page));
+			      order >= 0 ? (uint64_t)order :
+					   pa_page_private(&kernel->page_format,
+							   page));
 		}
 		err = pa_memory_read_u64(memory, node, &next);
 		if (!err && next != start)
@@ -109,15 +159,15 @@ static struct pa_error *visit_orphans(void *arg, uint64_t pfn, uint64_t end)
 
 	for (; pfn < end; pfn++) {
 		const uint8_t *class = pa_census_class(taken->census, pfn);
-		bool listed;
+		uint64_t head;
 
 		if (!class || (*class & PA_CLASS_MASK) != PA_CLASS_ZERO)
 			continue;
 
-		struct pa_error *err = on_private_list(taken, pfn, &listed);
+		struct pa_error *err = on_private_list(taken, pfn, &head);
 
-		if (!err && listed)
-			err = claim_list(taken, pfn);
+		if (!err && head)
+			err = claim_list(taken, pfn, head);
 		/* Links to memory that is not there are no list. */
 		if (pa_error_is_target(err)) {
 			pa_error_destroy(err);
