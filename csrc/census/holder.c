@@ -100,6 +100,7 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 		.index = "buffer or page",
 		.prepare = pa_io_uring_prepare,
 		.item = pa_io_uring_item,
+		.destroy = pa_io_uring_destroy,
 	},
 	[PA_HOLDER_AIO] = {
 		.name = "AIO ring",

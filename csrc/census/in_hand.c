@@ -19,14 +19,23 @@
 #define MAX_OBJECT 8192
 
 static const enum pa_symbol_id dropping[] = {
-	PA_SYM_io_buffer_unmap,	    PA_SYM___io_sqe_buffers_unregister,
-	PA_SYM_io_rsrc_data_free,   PA_SYM_io_rsrc_buf_put,
-	PA_SYM_io_rsrc_put_work,    PA_SYM_io_rsrc_node_ref_zero,
-	PA_SYM_io_release_ubuf,	    PA_SYM_io_free_rsrc_node,
-	PA_SYM___io_remove_buffers, PA_SYM_io_put_bl,
-	PA_SYM_io_destroy_buffers,  PA_SYM_io_free_region,
-	PA_SYM_aio_free_ring,	    PA_SYM_free_ioctx,
-	PA_SYM_unpin_user_pages,    PA_SYM_unpin_user_pages_dirty_lock,
+	PA_SYM_io_buffer_unmap,
+	PA_SYM___io_sqe_buffers_unregister,
+	PA_SYM_io_rsrc_data_free,
+	PA_SYM_io_rsrc_buf_put,
+	PA_SYM_io_rsrc_put_work,
+	PA_SYM_io_rsrc_node_ref_zero,
+	PA_SYM_io_release_ubuf,
+	PA_SYM_io_free_rsrc_node,
+	PA_SYM___io_remove_buffers,
+	PA_SYM_io_put_bl,
+	PA_SYM_io_destroy_buffers,
+	PA_SYM_io_free_region,
+	PA_SYM_io_ring_exit_work,
+	PA_SYM_aio_free_ring,
+	PA_SYM_free_ioctx,
+	PA_SYM_unpin_user_pages,
+	PA_SYM_unpin_user_pages_dirty_lock,
 };
 
 static const enum pa_symbol_id taking[] = {
@@ -67,6 +76,16 @@ static const enum pa_symbol_id bios[] = {
 	PA_SYM_dio_bio_end_aio,
 };
 
+/*
+ * skb_release_data() leaves all that it drops in the fragments, and nothing in
+ * a socket buffer with one user says that it is done with.
+ */
+static const enum pa_symbol_id skbs[] = {
+	PA_SYM_skb_release_data, PA_SYM___kfree_skb, PA_SYM____pskb_trim,
+	PA_SYM___pskb_pull_tail, PA_SYM_skb_shift,   PA_SYM_skb_copy_ubufs,
+	PA_SYM_pskb_expand_head,
+};
+
 struct collect {
 	const struct pa_census *census;
 	enum pa_in_hand_tasks tasks;
@@ -84,6 +103,9 @@ static bool is_of_interest(const struct collect *collect,
 	if (collect->tasks == PA_IN_HAND_BIOS)
 		return pa_stack_is_in(layout, stack, bios,
 				      sizeof(bios) / sizeof(bios[0]));
+	if (collect->tasks == PA_IN_HAND_SKBS)
+		return pa_stack_is_in(layout, stack, skbs,
+				      sizeof(skbs) / sizeof(skbs[0]));
 	return pa_stack_is_in(layout, stack, dropping,
 			      sizeof(dropping) / sizeof(dropping[0])) ||
 	       (collect->tasks == PA_IN_HAND_ALL &&

@@ -15,6 +15,8 @@ enum pa_in_hand_tasks {
 	PA_IN_HAND_DROPPING,
 	/* Those that allocate bios, or drop what one has. */
 	PA_IN_HAND_BIOS,
+	/* Those that drop fragments of socket buffers. */
+	PA_IN_HAND_SKBS,
 	/* Those of the first, and all others that take or drop references of many pages. */
 	PA_IN_HAND_ALL,
 };

@@ -2,15 +2,27 @@
 /* Pages of io_uring: registered buffers, rings, and provided buffers' rings. */
 #include "kernel/io_uring.h"
 
+#include <stdlib.h>
+
 #include "census/files.h"
 #include "census/holders.h"
 #include "census/in_hand.h"
+#include "census/io_uring_exit.h"
+
+struct rings {
+	/* Borrowed: the census keeps them. */
+	const struct pa_files *files;
+	struct pa_io_uring_exits exits;
+	/* Of tasks that unpin pages. */
+	struct pa_in_hand in_hand;
+};
 
 struct item {
 	struct pa_holder_walk *walk;
-	/* Of tasks that unpin pages. */
-	struct pa_in_hand in_hand;
+	const struct pa_in_hand *in_hand;
 	uint64_t ctx;
+	/* A task is freeing it: nobody knows how far it is. */
+	bool freeing;
 };
 
 /*
@@ -20,8 +32,9 @@ struct item {
 static bool is_unsure(const struct item *item,
 		      const struct pa_io_uring_page *page)
 {
-	return page->hold == PA_IO_URING_PINNED &&
-	       pa_in_hand_find(&item->in_hand, page->start, page->end);
+	return item->freeing ||
+	       (page->hold == PA_IO_URING_PINNED &&
+		pa_in_hand_find(item->in_hand, page->start, page->end));
 }
 
 static bool visit_page(void *arg, const struct pa_io_uring_page *page)
@@ -49,7 +62,7 @@ static bool visit_page(void *arg, const struct pa_io_uring_page *page)
 struct pa_error *pa_io_uring_prepare(struct pa_holder_walk *walk,
 				     void **state_ret, uint64_t *nr_ret)
 {
-	const struct pa_files *files;
+	struct rings *rings;
 	struct pa_error *err;
 
 	if (!PA_HAS_TYPE(walk->layout, io_ring_ctx))
@@ -57,19 +70,50 @@ struct pa_error *pa_io_uring_prepare(struct pa_holder_walk *walk,
 	if (!pa_io_uring_knows(walk->layout))
 		return pa_error_create(PA_ERROR_MISSING,
 				       "no types of io_uring that we know");
-	err = pa_files_get(walk, PA_OPEN_IO_URING, &files);
-	if (err)
+	rings = calloc(1, sizeof(*rings));
+	if (!rings)
+		return &pa_error_no_memory;
+	err = pa_files_get(walk, PA_OPEN_IO_URING, &rings->files);
+	if (!err)
+		err = pa_io_uring_exits_find(walk, &rings->exits);
+	if (!err)
+		err = pa_in_hand_init(walk->census, walk->memory,
+				      PA_IN_HAND_DROPPING, &rings->in_hand);
+	if (err) {
+		pa_io_uring_destroy(rings);
 		return err;
-	/* Borrowed: the census keeps them. */
-	*state_ret = (void *)files;
-	*nr_ret = files->objects[PA_OPEN_IO_URING].length != 0;
+	}
+	*state_ret = rings;
+	*nr_ret = rings->files->objects[PA_OPEN_IO_URING].length ||
+		  rings->exits.list.length;
 	return NULL;
+}
+
+static struct pa_error *visit_ring(struct item *item,
+				   struct pa_io_uring_walk *walk, uint64_t ctx)
+{
+	struct pa_error *err;
+
+	if (walk->stopped)
+		return NULL;
+	item->ctx = ctx;
+	err = pa_holder_unread(item->walk, pa_io_uring_visit(walk, ctx));
+	return err ? err : pa_job_check(item->walk->job);
+}
+
+/* Found by its file, which is about to be freed. */
+static bool is_open(const struct pa_files *files, uint64_t ctx)
+{
+	pa_array_for_each(open, &files->objects[PA_OPEN_IO_URING])
+		if (*open == ctx)
+			return true;
+	return false;
 }
 
 struct pa_error *pa_io_uring_item(struct pa_holder_walk *walk, uint64_t index)
 {
-	const struct pa_files *files = walk->state;
-	struct item item = { .walk = walk };
+	const struct rings *state = walk->state;
+	struct item item = { .walk = walk, .in_hand = &state->in_hand };
 	struct pa_io_uring_walk rings = {
 		.kernel = walk->kernel,
 		.memory = walk->memory,
@@ -77,22 +121,31 @@ struct pa_error *pa_io_uring_item(struct pa_holder_walk *walk, uint64_t index)
 		.visit = visit_page,
 		.arg = &item,
 	};
-	struct pa_error *err = pa_in_hand_init(
-		walk->census, walk->memory, PA_IN_HAND_DROPPING, &item.in_hand);
+	uint32_t size = PA_SIZEOF(walk->layout, io_ring_ctx);
+	struct pa_error *err = NULL;
 
 	(void)index;
-	pa_array_for_each(ctx, &files->objects[PA_OPEN_IO_URING]) {
+	pa_array_for_each(ctx, &state->files->objects[PA_OPEN_IO_URING])
+		if (!err)
+			err = visit_ring(&item, &rings, *ctx);
+	pa_array_for_each(ctx, &state->exits.list) {
 		if (err)
 			break;
-		item.ctx = *ctx;
-		err = pa_holder_unread(walk, pa_io_uring_visit(&rings, *ctx));
-		if (!err)
-			err = pa_job_check(walk->job);
-		if (err || rings.stopped)
-			break;
+		if (is_open(state->files, *ctx))
+			continue;
+		item.freeing = pa_in_hand_find(item.in_hand, *ctx, *ctx + size);
+		err = visit_ring(&item, &rings, *ctx);
 	}
 	walk->unreadable += rings.unreadable;
 	pa_io_uring_walk_deinit(&rings);
-	pa_in_hand_deinit(&item.in_hand);
 	return err;
+}
+
+void pa_io_uring_destroy(void *state)
+{
+	struct rings *rings = state;
+
+	pa_io_uring_exits_deinit(&rings->exits);
+	pa_in_hand_deinit(&rings->in_hand);
+	free(rings);
 }

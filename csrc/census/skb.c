@@ -11,6 +11,7 @@
 
 #include "base/map.h"
 #include "census/holders.h"
+#include "census/in_hand.h"
 #include "census/slabs.h"
 #include "kernel/page_pool.h"
 #include "kernel/skb.h"
@@ -23,6 +24,7 @@
 struct skbs {
 	/* One socket buffer of each head. */
 	PA_ARRAY(struct pa_skb) list;
+	struct pa_in_hand in_hand;
 };
 
 /* Finding them. */
@@ -246,6 +248,9 @@ struct pa_error *pa_skb_prepare(struct pa_holder_walk *walk, void **state_ret,
 	if (!finding.skbs)
 		return &pa_error_no_memory;
 	err = find_all(&finding);
+	if (!err)
+		err = pa_in_hand_init(walk->census, walk->memory,
+				      PA_IN_HAND_SKBS, &finding.skbs->in_hand);
 	pa_map_deinit(&finding.seen);
 	pa_map_deinit(&finding.free);
 	if (err) {
@@ -264,13 +269,28 @@ static bool is_pools(struct pa_holder_walk *walk, const struct pa_skb *skb,
 	return skb->pp_recycle && pa_page_is_pools(walk->memmap, pfn);
 }
 
+/* Somebody drops its fragments one by one, or has done so. */
+static bool is_in_hand(const struct pa_holder_walk *walk,
+		       const struct pa_skb *skb)
+{
+	const struct skbs *skbs = walk->state;
+	const struct pa_layout *layout = walk->layout;
+
+	return pa_in_hand_find(&skbs->in_hand, skb->address,
+			       skb->address + PA_SIZEOF(layout, sk_buff)) ||
+	       pa_in_hand_find(&skbs->in_hand, skb->shared,
+			       skb->shared +
+				       PA_SIZEOF(layout, skb_shared_info));
+}
+
 static struct pa_error *refer_head(struct pa_holder_walk *walk,
-				   const struct pa_skb *skb, uint32_t index)
+				   const struct pa_skb *skb, uint32_t index,
+				   enum pa_reference_kind kind)
 {
 	const struct pa_address_space *space = &walk->kernel->space;
 	struct pa_reference ref = {
 		.holder = PA_HOLDER_SKB,
-		.kind = PA_REF_GET,
+		.kind = kind,
 		.count = 1,
 		.slot = skb->address + PA_OFFSETOF(walk->layout, sk_buff, head),
 		.owner = skb->address,
@@ -292,13 +312,15 @@ static struct pa_error *refer_skb(struct pa_holder_walk *walk,
 	struct pa_skb_shared shared;
 	struct pa_error *err = pa_skb_shared_read(walk->memory, walk->layout,
 						  skb->shared, &shared);
+	enum pa_reference_kind kind = is_in_hand(walk, skb) ? PA_REF_UNSURE :
+							      PA_REF_GET;
 
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < shared.nr_frags && !shared.managed; i++) {
 		struct pa_reference ref = {
 			.holder = PA_HOLDER_SKB,
-			.kind = PA_REF_GET,
+			.kind = kind,
 			.count = 1,
 			.slot = shared.slots[i],
 			.owner = skb->address,
@@ -313,7 +335,7 @@ static struct pa_error *refer_skb(struct pa_holder_walk *walk,
 		if (!pa_refer_page(walk, shared.pages[i], &ref))
 			return walk->err;
 	}
-	return refer_head(walk, skb, shared.nr_frags);
+	return refer_head(walk, skb, shared.nr_frags, kind);
 }
 
 struct pa_error *pa_skb_item(struct pa_holder_walk *walk, uint64_t index)
@@ -336,5 +358,6 @@ void pa_skb_destroy(void *state)
 	struct skbs *skbs = state;
 
 	pa_array_deinit(&skbs->list);
+	pa_in_hand_deinit(&skbs->in_hand);
 	free(skbs);
 }

@@ -122,6 +122,9 @@ static struct pa_error *read_table(struct pa_io_ring *ring, uint64_t *table_ret,
 	if (PA_RING_HAS(ring, buf_table__nodes)) {
 		*table_ret = PA_RING_GET(ring, buf_table__nodes);
 		*nr_ret = PA_RING_GET(ring, buf_table__nr);
+		/* io_rsrc_data_free() has put all, and frees the table. */
+		if (*nr_ret == UINT32_MAX)
+			*nr_ret = 0;
 		return NULL;
 	}
 	*table_ret = PA_RING_GET(ring, user_bufs);

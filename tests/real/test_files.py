@@ -299,6 +299,33 @@ def group_slots(ring: drgn.Object) -> "set[Slot]":
     return slots
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_ring_whose_file_is_gone(site: Site, ends: bool) -> None:
+    """io_ring_exit_work() gives back what it holds, sooner or later."""
+    ring = next(each for each in rings(site.prog) if buffers(each))
+    for file in files(site.prog):
+        if file.private_data.value_() == ring.value_():
+            site.write(file.private_data.address_, bytes(8))
+    if ends:
+        work = site.prog.symbol("io_ring_exit_work").address
+        site.write(ring.exit_work.func.address_, work.to_bytes(8, "little"))
+        site.expect_nothing()
+    else:
+        checks = {check for check, *_ in site.audit().above_info()}
+        assert checks == {"refcount-leak"}
+
+
+def test_ring_whose_buffers_are_gone(site: Site) -> None:
+    """io_rsrc_data_free() counts down to less than none before it frees the table."""
+    ring = next(each for each in rings(site.prog) if buffers(each))
+    if not has_member(ring[0], "buf_table"):
+        pytest.skip("this kernel counts otherwise")
+    site.set(ring.buf_table.nr, 0xFFFFFFFF)
+    audited = site.audit()
+    assert set(audited.status.values()) <= {"ran", "not-applicable"}
+    assert {check for check, *_ in audited.above_info()} == {"refcount-leak"}
+
+
 def test_io_uring(guest: Guest) -> None:
     """Registered buffers, rings and provided buffers' rings."""
     expected, seen = set(), set()

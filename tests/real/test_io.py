@@ -13,8 +13,10 @@ from drgn.helpers.linux.fs import for_each_file
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 from dumps import Open
+from folios import task
 from lab import make
 from planting import OpenSite, Site
+from stacks import inside, put, sleeping_words
 
 PAGE_SIZE = 4096
 IPPROTO_TCP = 6
@@ -37,8 +39,8 @@ def program(kernel: str) -> drgn.Program:
 def socket_buffers(prog: drgn.Program) -> "Iterator[drgn.Object]":
     """The struct sk_buff * in the queues of all sockets that tasks have open."""
     seen = set()
-    for task in for_each_task(prog):
-        for _, file in for_each_file(task) if task.files else ():
+    for each in for_each_task(prog):
+        for _, file in for_each_file(each) if each.files else ():
             if file.f_op != prog["socket_file_ops"].address_of_():
                 continue
             sk = drgn.cast("struct socket *", file.private_data).sk
@@ -215,6 +217,29 @@ def test_hostile_socket_buffers(site: Site) -> None:
     after = site.kernel().census()["holders"]["socket buffer"]["references"]
     # Their heads may have been fragments.
     assert nr <= before - after <= nr + 2
+
+
+@pytest.mark.parametrize("frees", [False, True])
+def test_socket_buffer_that_is_being_freed(site: Site, frees: bool) -> None:
+    """skb_release_data() leaves the fragments as they were."""
+    lru = site.flag("PG_lru")
+    for skb in socket_buffers(site.prog):
+        head = drgn.Object(site.prog, "struct skb_shared_info *", (skb.head + skb.end).value_())
+        slot = head.frags[0].address_of_().value_()
+        page = drgn.Object(site.prog, "struct page *", site.prog.read_u64(slot))
+        # Of the page cache's all references are recounted.
+        if head.nr_frags and not int(site.flags(site.pfn(mm.compound_head(page)))) & lru:
+            break
+    (sleeper, *_) = site.events("direct")
+    words = sleeping_words(site, task(site, sleeper["pid"]))
+    put(site, words, skb.value_())
+    block = site.free_block(0)
+    site.write(slot, site.page(block.pfn).value_().to_bytes(8, "little"))
+    if frees:
+        put(site, words, inside(site, "skb_release_data"))
+    found = {(f["check"], f["severity"], f["pfn"]) for f in site.audit().findings}
+    assert (("stale-page-reference", "bug", block.pfn) in found) == (not frees)
+    assert frees == (not site.audit().above_info())
 
 
 def test_kernel_pages(kernel: str, program: drgn.Program, open_dump: Open) -> None:

@@ -9,44 +9,12 @@ from typing import Iterator
 
 import drgn
 import pytest
-from drgn.helpers.linux import cpumask, mm, pid, sched
+from drgn.helpers.linux import mm, pid, sched
 from folios import find, task
-from planting import PAGE_SIZE, OpenSite, Site, node_counter
+from planting import OpenSite, Site, node_counter
+from stacks import inside, put, running_words, sleeping_words
 
 COUNTER = "zone-accounting"
-
-
-def zeros(site: Site, start: int, end: int) -> Iterator[int]:
-    """Addresses of words of 0."""
-    words = struct.unpack(f"<{(end - start) // 8}Q", site.prog.read(start, end - start))
-    yield from (start + 8 * i for i, word in enumerate(words) if not word)
-
-
-def sleeping_words(site: Site, sleeper: drgn.Object) -> Iterator[int]:
-    """Of the live part of a sleeping task's stack, below its registers."""
-    end = int(sleeper.stack) + 4 * PAGE_SIZE - drgn.sizeof(site.prog.type("struct pt_regs"))
-    return zeros(site, int(sleeper.thread.sp) + 64, end - 64)
-
-
-def running_words(site: Site) -> "tuple[int, Iterator[int]]":
-    """A CPU that is in the kernel, and words of its task's live stack."""
-    for cpu in cpumask.for_each_online_cpu(site.prog):
-        runs = sched.cpu_curr(site.prog, cpu)
-        stack = int(runs.stack)
-        sp = site.prog.stack_trace(runs)[0].sp
-        if stack <= sp < stack + 4 * PAGE_SIZE:
-            return cpu, zeros(site, (sp + 7) & ~7, stack + 4 * PAGE_SIZE)
-    raise AssertionError("all CPUs are in user space")
-
-
-def put(site: Site, words: Iterator[int], *values: int) -> None:
-    for value in values:
-        site.write(next(words), value.to_bytes(8, "little"))
-
-
-def inside(site: Site, function: str) -> int:
-    """An address to which a call of the function returns."""
-    return int(site.prog.symbol(function).address) + 16
 
 
 def lock(site: Site, zone: drgn.Object) -> None:
@@ -165,6 +133,40 @@ def test_folio_that_becomes_part_of_a_huge_one(site: Site, collapses: bool) -> N
     (finding,) = (f for f in found if f["pfn"] == folio.pfn)
     assert finding["severity"] == ("info" if collapses else "bug")
     assert "isolated" in finding["evidence"]["holders"]
+
+
+def stack_place(site: Site, *offsets: int) -> int:
+    """Where a structure may lie of which nothing but these words is written."""
+    for each in pid.for_each_task(site.prog):
+        if not each.on_cpu:
+            words = set(sleeping_words(site, each))
+            for at in sorted(words):
+                if all(at + offset in words for offset in offsets):
+                    return at
+    raise AssertionError("no stack has room")
+
+
+@pytest.mark.parametrize("has_zone", [False, True])
+def test_block_that_compaction_put_back(site: Site, has_zone: bool) -> None:
+    """compaction_free() leaves the block's private at 0: the list says the order."""
+    control = site.prog.type("struct compact_control")
+    order, block = 2, site.free_block(2)
+    member = next(each for each in control.members if each.name == "freepages")
+    if member.type.kind != drgn.TypeKind.ARRAY:
+        pytest.skip("this kernel splits blocks before it lists them")
+    head_at = drgn.offsetof(control, f"freepages[{order}]")
+    zone_at = drgn.offsetof(control, "zone")
+    at = stack_place(site, head_at, head_at + 8, zone_at)
+    node = int(site.lru(block.pfn).address_of_())
+    site.take(block)
+    site.set(site.page(block.pfn).private, 0)
+    site.write(at + head_at, struct.pack("<2Q", node, node))
+    site.write(node, struct.pack("<2Q", at + head_at, at + head_at))
+    if has_zone:
+        site.write(at + zone_at, int(block.zone.address_of_()).to_bytes(8, "little"))
+        site.expect_nothing()
+    else:
+        site.expect(("lost-free-pages", "bug", block.pfn + 1, block.end))
 
 
 # Address spaces.

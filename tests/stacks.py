@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Words planted in the live part of a task's stack."""
+
+from __future__ import annotations
+
+import struct
+from typing import Iterator
+
+import drgn
+from drgn.helpers.linux import cpumask, sched
+from planting import PAGE_SIZE, Site
+
+
+def zeros(site: Site, start: int, end: int) -> Iterator[int]:
+    """Addresses of words of 0."""
+    words = struct.unpack(f"<{(end - start) // 8}Q", site.prog.read(start, end - start))
+    yield from (start + 8 * i for i, word in enumerate(words) if not word)
+
+
+def sleeping_words(site: Site, sleeper: drgn.Object) -> Iterator[int]:
+    """Of the live part of a sleeping task's stack, below its registers."""
+    end = int(sleeper.stack) + 4 * PAGE_SIZE - drgn.sizeof(site.prog.type("struct pt_regs"))
+    return zeros(site, int(sleeper.thread.sp) + 64, end - 64)
+
+
+def running_words(site: Site) -> "tuple[int, Iterator[int]]":
+    """A CPU that is in the kernel, and words of its task's live stack."""
+    for cpu in cpumask.for_each_online_cpu(site.prog):
+        runs = sched.cpu_curr(site.prog, cpu)
+        stack = int(runs.stack)
+        sp = site.prog.stack_trace(runs)[0].sp
+        if stack <= sp < stack + 4 * PAGE_SIZE:
+            return cpu, zeros(site, (sp + 7) & ~7, stack + 4 * PAGE_SIZE)
+    raise AssertionError("all CPUs are in user space")
+
+
+def put(site: Site, words: Iterator[int], *values: int) -> None:
+    for value in values:
+        site.write(next(words), value.to_bytes(8, "little"))
+
+
+def inside(site: Site, function: str) -> int:
+    """An address to which a call of the function returns."""
+    return int(site.prog.symbol(function).address) + 16
