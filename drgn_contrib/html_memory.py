@@ -131,7 +131,7 @@ def _altmap_range(pgmap: Mapping[str, Any]) -> Optional[List[int]]:
 
 
 def _packed(data: bytes) -> str:
-    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(data)).decode("ascii")
 
 
 def _runs(picture: Picture, marked: Sequence[Tuple[int, int]], room: int) -> "List[Optional[str]]":

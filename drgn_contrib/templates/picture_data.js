@@ -117,6 +117,9 @@ function parsePfn(text) {
   return Number(number);
 }
 
+/** Whether there is memory that is not online, and no hole. */
+const isOffline = (pfn, end) => overlap(data.states, pfn, end).some((run) => run[2] === "offline");
+
 /** Lines [name, text] of what is known of [pfn, end), but for single pages. */
 function placeFacts(pfn, end) {
   const facts = [];

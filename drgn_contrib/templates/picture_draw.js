@@ -194,7 +194,8 @@ class MachineView {
       const byte = cellOf(nr, cell), box = this.cellBox(place, cell);
       const gap = this.cell > 3 ? 1 : 0;
       if (kindName(byte) === "not-memory") {
-        hatch(context, box);
+        const start = nr * data.section_pages + cell * data.cell_pages;
+        if (isOffline(start, start + data.cell_pages)) hatch(context, box);
         continue;
       }
       context.fillStyle = kindColour(byte);
@@ -205,11 +206,11 @@ class MachineView {
         context.fillRect(box.x + inset, box.y + inset, dot, dot);
       }
     }
-    if (!known) hatch(context, tile);
+    const [pfn, end] = [nr * data.section_pages, (nr + 1) * data.section_pages];
+    if (!known && isOffline(pfn, end)) hatch(context, tile);
     context.strokeStyle = colour("line");
     context.lineWidth = 1;
     context.strokeRect(tile.x - 0.5, tile.y - 0.5, tile.width + 1, tile.height + 1);
-    const [pfn, end] = [nr * data.section_pages, (nr + 1) * data.section_pages];
     // A strip of the zones that span it.
     const zones = [...data.zones.keys()].filter((i) => data.zones[i][1] < end && pfn < data.zones[i][2]);
     zones.forEach((zone, i) => {
@@ -318,7 +319,7 @@ class PagesView {
     for (let index = 0; index < this.length; index++) {
       const box = this.box(index), kind = this.kind(index);
       if (kindName(kind) === "not-memory") {
-        if (this.square > 6) hatch(context, box);
+        if (isOffline(this.start + index, this.start + index + 1)) hatch(context, box);
         continue;
       }
       const right = (index + 1) % this.columns && this.joined(index, index + 1);
