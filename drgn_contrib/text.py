@@ -463,14 +463,14 @@ def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
         yield from wrap(f"{pgmap['type']}{of} at {pgmap['address']}", "  ")
         for pfn, pfn_end in pgmap["ranges"]:
             yield from wrap(pfn_range(pfn, pfn_end), "    ", "      ")
-        yield from wrap(_reference_text(pgmap), "    ", "      ")
+        yield from wrap(reference_text(pgmap), "    ", "      ")
         if pgmap["vmemmap_shift"]:
             yield f"    folios of order {pgmap['vmemmap_shift']}"
         if pgmap["altmap"]:
             yield from pairs({"altmap": pgmap["altmap"]}, 4)
 
 
-def _reference_text(pgmap: Mapping[str, Any]) -> str:
+def reference_text(pgmap: Mapping[str, Any]) -> str:
     """What holds a pgmap, and whether it is being torn down."""
     reference = pgmap["reference"]
     if reference is None:

@@ -77,6 +77,7 @@ def hostile_report() -> report.Report:
             }
             for walker in made.walkers
         ),
+        poisoned=tuple({**p, "place": words, "task": words, "log": [words]} for p in made.poisoned),
         picture=dataclasses.replace(made.picture, memory=memory),
     )
 
@@ -120,6 +121,11 @@ def test_page_needs_nothing_besides() -> None:
 
 def test_page_says_what_the_report_says() -> None:
     made = sample_report()
+    # What is new in the report is to be on the page.
+    assert set(made.to_json()) == {
+        *("schema", "tool", "target", "log", "memory", "coverage", "census", "checks"),
+        *("findings", "poisoned", "walkers", "live"),
+    }
     read = " ".join(page_of(made).text.split())
     for finding in made.findings:
         assert " ".join(finding.summary.split()) in read
@@ -136,6 +142,7 @@ def test_page_says_what_the_report_says() -> None:
     assert "1 bug and 1 suspect found; 1 check could not look at everything." in read
     assert "pageaudit page dumps/vmcore.kdump 0x1200" in read
     assert "isolate_migratepages_block()" in read
+    assert "0x15800 hugetlb, 1 mapping, bad pages 0x15809, 0x15864 in progress" in read
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_planted(guest: live.LiveGuest, site: Site, planted: "list[Expected]") -
     (forks,) = site.events("forks")
     put = pass_by(site, forks["pfn"])
     guest.machine.qmp.command("cont")
-    answer = guest.pageaudit(*AUDIT, on_read=put)
+    answer = guest.pageaudit(*AUDIT, "--html", "/tmp/page.html", on_read=put)
     assert answer.status == 1, answer
     report = answer.report
     schema_validator().validate(report)
