@@ -10,6 +10,7 @@ import base64
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -79,6 +80,8 @@ class Browser:
 
     def _read(self) -> "dict[str, Any]":
         while b"\0" not in self._read_ahead:
+            ready, _, _ = select.select([self._from], [], [], PATIENCE)
+            assert ready, "the browser does not answer"
             piece = os.read(self._from, 1 << 16)
             assert piece, "the browser has ended"
             self._read_ahead += piece
@@ -136,9 +139,13 @@ class Browser:
             }
             self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **about)
             self.call("Input.dispatchKeyEvent", type="keyUp", **about)
-            # Unpacking of a section's pages takes turns of the event loop.
+            # Links and forms act in a turn of the event loop of their own.
             self.evaluate(
-                "new Promise((done) => setTimeout(() => requestAnimationFrame(() => done()), 30))"
+                """new Promise((done) => {
+                    const look = () => document.querySelector("[aria-busy=true]")
+                        ? setTimeout(look, 5) : requestAnimationFrame(() => done());
+                    setTimeout(look, 5);
+                })"""
             )
 
     def media(self, *, scheme: str = "light", kind: str = "screen") -> None:

@@ -20,6 +20,18 @@ function element(name, text, attributes = {}) {
   return made;
 }
 
+let working = 0;
+
+/** Does what may take a while; those who wait are told. */
+async function during(work) {
+  canvas.setAttribute("aria-busy", ++working > 0);
+  try {
+    await work();
+  } finally {
+    canvas.setAttribute("aria-busy", --working > 0);
+  }
+}
+
 function draw() {
   const { view, cursor } = level();
   const drawn = image(view, canvas.parentElement.clientWidth);
@@ -194,7 +206,7 @@ const KEYS = {
 canvas.addEventListener("keydown", async (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || !KEYS[event.key]) return;
   event.preventDefault();
-  await KEYS[event.key]();
+  await during(KEYS[event.key]);
   reveal();
 });
 
@@ -207,19 +219,19 @@ canvas.addEventListener("click", (event) => {
   const index = under(event);
   if (index >= 0) move(index);
 });
-canvas.addEventListener("dblclick", zoomIn);
+canvas.addEventListener("dblclick", () => during(zoomIn));
 canvas.addEventListener("mousemove", (event) => {
   const index = under(event), { view } = level();
   canvas.title = index < 0 ? "" : summary(view, index, marksIn(...view.range(index)));
 });
 
-byId("zoom-in").addEventListener("click", zoomIn);
+byId("zoom-in").addEventListener("click", () => during(zoomIn));
 byId("zoom-out").addEventListener("click", () => zoomOut());
-byId("next-mark").addEventListener("click", () => goToMark(1));
-byId("previous-mark").addEventListener("click", KEYS.p);
+byId("next-mark").addEventListener("click", () => during(KEYS.n));
+byId("previous-mark").addEventListener("click", () => during(KEYS.p));
 byId("go").addEventListener("submit", (event) => {
   event.preventDefault();
-  goTo(parsePfn(byId("go-to").value));
+  during(() => goTo(parsePfn(byId("go-to").value)));
 });
 
 /** #pfn=0x...: what links of findings say. Others may be folded. */
@@ -254,7 +266,7 @@ async function start() {
   new ResizeObserver(draw).observe(canvas.parentElement);
   for (const query of ["(prefers-color-scheme: dark)", "print", "(prefers-contrast: more)"])
     matchMedia(query).addEventListener("change", repaint);
-  window.addEventListener("hashchange", followHash);
+  window.addEventListener("hashchange", () => during(followHash));
   await followHash();
   document.documentElement.classList.add("drawn");
 }

@@ -120,6 +120,10 @@ function parsePfn(text) {
 /** Whether there is memory that is not online, and no hole. */
 const isOffline = (pfn, end) => overlap(data.states, pfn, end).some((run) => run[2] === "offline");
 
+/** Whether a pgmap has any of this memory, for itself or its altmap. */
+const isIn = ({ ranges, altmap }, pfn, end) =>
+  overlap(ranges, pfn, end).length > 0 || (altmap !== null && overlap([altmap], pfn, end).length > 0);
+
 /** Lines [name, text] of what is known of [pfn, end), but for single pages. */
 function placeFacts(pfn, end) {
   const facts = [];

@@ -12,7 +12,8 @@ function colour(name) {
   return colours.get(name);
 }
 
-const kindColour = (byte) => colour(`k-${kindName(byte)}`);
+const KIND_COLOURS = data.kinds.map(([name]) => `k-${name}`);
+const kindColour = (byte) => colour(KIND_COLOURS[byte & KIND_MASK]);
 
 /** Sets a canvas to this size in CSS pixels and returns what draws on it. */
 function paper(on, width, height) {
@@ -190,22 +191,7 @@ class MachineView {
   drawTile(context, nr, place) {
     const tile = this.tileBox(place);
     const known = sectionIndex.has(nr);
-    for (let cell = 0; known && cell < CELLS; cell++) {
-      const byte = cellOf(nr, cell), box = this.cellBox(place, cell);
-      const gap = this.cell > 3 ? 1 : 0;
-      if (kindName(byte) === "not-memory") {
-        const start = nr * data.section_pages + cell * data.cell_pages;
-        if (isOffline(start, start + data.cell_pages)) hatch(context, box);
-        continue;
-      }
-      context.fillStyle = kindColour(byte);
-      context.fillRect(box.x, box.y, box.width - gap, box.height - gap);
-      if (byte & HUGE && this.cell > 3) {
-        const dot = Math.max(1, Math.round(this.cell / 4)), inset = (this.cell - gap - dot) / 2;
-        context.fillStyle = colour("thp");
-        context.fillRect(box.x + inset, box.y + inset, dot, dot);
-      }
-    }
+    if (known) this.drawCells(context, nr, place);
     const [pfn, end] = [nr * data.section_pages, (nr + 1) * data.section_pages];
     if (!known && isOffline(pfn, end)) hatch(context, tile);
     context.strokeStyle = colour("line");
@@ -218,19 +204,45 @@ class MachineView {
       context.fillStyle = colour(`z-${zone % 6}`);
       context.fillRect(tile.x + i * width, tile.y + tile.height + 2, width, 3);
     });
-    for (let cell = 0; known && cell < CELLS; cell++)
-      if (cellOf(nr, cell) & HWPOISON) cross(context, this.cellBox(place, cell));
+  }
+
+  drawCells(context, nr, place) {
+    const gap = this.cell > 3 ? 1 : 0;
+    for (let cell = 0, next; cell < CELLS; cell = next) {
+      const kind = cellOf(nr, cell) & KIND_MASK, box = this.cellBox(place, cell);
+      next = cell + 1;
+      // Of small cells, equal ones of a row are one: a machine may have millions.
+      while (!gap && next % this.side && (cellOf(nr, next) & KIND_MASK) === kind) next++;
+      box.width *= next - cell;
+      if (kindName(kind) === "not-memory") {
+        const start = nr * data.section_pages + cell * data.cell_pages;
+        if (isOffline(start, start + data.cell_pages)) hatch(context, box);
+        continue;
+      }
+      context.fillStyle = kindColour(kind);
+      context.fillRect(box.x, box.y, box.width - gap, box.height - gap);
+    }
+    for (let cell = 0; cell < CELLS; cell++) {
+      const byte = cellOf(nr, cell);
+      if (byte & HUGE && gap) {
+        const box = this.cellBox(place, cell);
+        const dot = Math.max(1, Math.round(this.cell / 4)), inset = (this.cell - gap - dot) / 2;
+        context.fillStyle = colour("thp");
+        context.fillRect(box.x + inset, box.y + inset, dot, dot);
+      }
+      if (byte & HWPOISON) cross(context, this.cellBox(place, cell));
+    }
   }
 
   /** Lines round the cells of each pgmap. */
   outlinePgmaps(context, nr, place) {
-    if (!data.pgmaps.length || !sectionIndex.has(nr)) return;
+    const first = nr * data.section_pages;
+    const here = data.pgmaps.filter((pgmap) => isIn(pgmap, first, first + data.section_pages));
+    if (!here.length || !sectionIndex.has(nr)) return;
     const owner = (cell) => {
       if (cell < 0 || cell >= CELLS) return -1;
-      const pfn = nr * data.section_pages + cell * data.cell_pages;
-      return data.pgmaps.findIndex(({ ranges, altmap }) =>
-        overlap(ranges, pfn, pfn + data.cell_pages).length ||
-        (altmap && overlap([altmap], pfn, pfn + data.cell_pages).length));
+      const pfn = first + cell * data.cell_pages;
+      return here.findIndex((pgmap) => isIn(pgmap, pfn, pfn + data.cell_pages));
     };
     context.strokeStyle = colour("text");
     context.lineWidth = 1.5;
