@@ -9,6 +9,7 @@
 #include "checks/compound.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
+#include "checks/stale_log.h"
 #include "checks/stale_walker.h"
 #include "checks/stale_word.h"
 
@@ -163,5 +164,7 @@ struct pa_error *pa_check_stale_page_reference(struct pa_check_context *c,
 
 	struct pa_error *err = pa_check_stale_walkers(c, result);
 
+	if (!err)
+		err = pa_check_stale_log(c);
 	return err ? err : pa_check_stale_words(c, result);
 }

@@ -137,7 +137,9 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "with debug info also numbers that are pfns by the "
 		       "names of their members or variables. What tasks in "
 		       "compaction, range allocation and their like have in "
-		       "hand is a suspect, what compaction has passed a hint.",
+		       "hand is a suspect, what compaction has passed a hint. "
+		       "Altmap memory whose errors were handled, as the log "
+		       "says, is told of, too (info).",
 		.run = pa_check_stale_page_reference,
 		.needs = SCAN | PA_NEEDS_CENSUS(PA_CENSUS_HOLDERS),
 	},

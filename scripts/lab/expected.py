@@ -181,6 +181,12 @@ def soft_offline_leak(scene: Scene) -> list[Finding]:
     ]
 
 
+def dax_poison(scene: Scene) -> list[Finding]:
+    """The page of an altmap is no data: it is worth knowing that its error was handled as such."""
+    (pfn,) = (event["pfn"] for event in scene.events if event["event"] == "corrupt")
+    return [{"check": "stale-page-reference", "severity": "info", "pfn": pfn, "pfn_end": pfn + 1}]
+
+
 def in_flight(name: str) -> Expectation:
     """What is amiss for a moment while an error is handled: worth knowing, and no fault."""
 

@@ -218,6 +218,7 @@ RECIPES: dict[str, Recipe] = {
             cmdline=work.DAX_CMDLINE,
             modules=(*work.PMEM_MODULES, "hwpoison_inject"),
             applies=_has_memory_failure,
+            expected=expected.dax_poison,
         ),
         Recipe(
             "devdax-put-loop",

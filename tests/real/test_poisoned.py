@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -259,3 +260,17 @@ def test_error_of_an_altmap_page(open_site: OpenSite) -> None:
         assert finding["evidence"]["walker"] == "memory error handling in memory_failure()"
         (walker,) = frame.walkers()
         assert {"name": "page", "pfn": pfn, "is": "altmap metadata"} in walker["at"]
+
+
+def test_altmap_page_in_the_log(open_site: OpenSite) -> None:
+    """The log says that the error of such a page was handled as if it were data."""
+    site = open_site("v6.12")
+    ring = site.prog["prb"].text_data_ring
+    text = site.prog.read(int(ring.data), 1 << int(ring.size_bits))
+    said = re.search(rb"Memory failure: (0x[0-9a-f]{5}): recovery action", text)
+    assert said
+    pfn = next(start + 77 for start, _ in site.ranges("altmap") if 0xFFFF < start < 0xFFFFF)
+    with site.planted():
+        site.write(int(ring.data) + said.start(1), hex(pfn).encode())
+        site.expect_nothing()
+        assert site.new_infos() == {("stale-page-reference", "info", pfn, pfn + 1)}
