@@ -28,11 +28,19 @@
  * open dump before it took its hooks out of them. Where the C library had given
  * their memory back meanwhile, the process died; where another thread had it,
  * that thread's data was changed. An abandoned handle costs two megabytes and the
- * maps of its file cache.
+ * maps of its file cache. AddressSanitizer holds freed memory back, and leaks are
+ * what it looks for.
  */
+#if KDUMPFILE_VERSION >= KDUMPFILE_MKVER(0, 5, 2) || \
+	defined(__SANITIZE_ADDRESS__)
+#define FREES_HANDLES true
+#else
+#define FREES_HANDLES false
+#endif
+
 static void handle_free(kdump_ctx_t *ctx)
 {
-	if (KDUMPFILE_VERSION >= KDUMPFILE_MKVER(0, 5, 2))
+	if (FREES_HANDLES)
 		kdump_free(ctx);
 }
 
