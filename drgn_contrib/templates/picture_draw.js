@@ -63,6 +63,21 @@ function markRing(context, box, kind) {
   ring(context, box, kind === "log" ? "task" : kind, DASHES[kind]);
 }
 
+/**
+ * Rings round squares [first, last] of rows so long, where box() tells where one
+ * is: whole rows share one.
+ */
+function rangeRings(context, first, last, columns, box, kind) {
+  for (let from = first; from <= last;) {
+    let to = Math.min(last, (Math.floor(from / columns) + 1) * columns - 1);
+    if (from % columns === 0)
+      while (to + columns <= last) to += columns;
+    const [a, b] = [box(from), box(to)];
+    markRing(context, { x: a.x, y: a.y, width: b.x + b.width - a.x, height: b.y + b.height - a.y }, kind);
+    from = to + 1;
+  }
+}
+
 /** The cross of a poisoned page. */
 function cross(context, box) {
   const middle = [box.x + box.width / 2, box.y + box.height / 2];
@@ -269,8 +284,7 @@ class MachineView {
       const place = this.placeOf[index], start = nr * data.section_pages;
       const from = Math.floor(Math.max(0, mark.pfn - start) / data.cell_pages);
       const to = Math.ceil(Math.min(data.section_pages, mark.pfn_end - start) / data.cell_pages);
-      if (to - from > 8) markRing(context, this.tileBox(place), mark.kind);
-      else for (let cell = from; cell < to; cell++) markRing(context, this.cellBox(place, cell), mark.kind);
+      rangeRings(context, from, to - 1, this.side, (cell) => this.cellBox(place, cell), mark.kind);
     });
   }
 }
@@ -347,15 +361,6 @@ class PagesView {
   drawMark(context, mark) {
     const first = Math.max(0, mark.pfn - this.start);
     const last = Math.min(this.length, mark.pfn_end - this.start) - 1;
-    // Of a range over several rows, whole rows share a ring.
-    for (let from = first; from <= last;) {
-      const row = Math.floor(from / this.columns);
-      let to = Math.min(last, (row + 1) * this.columns - 1);
-      if (from % this.columns === 0)
-        while (to + this.columns <= last) to += this.columns;
-      const [a, b] = [this.box(from), this.box(to)];
-      markRing(context, { x: a.x, y: a.y, width: b.x + b.width - a.x, height: b.y + b.height - a.y }, mark.kind);
-      from = to + 1;
-    }
+    rangeRings(context, first, last, this.columns, (index) => this.box(index), mark.kind);
   }
 }
