@@ -12,7 +12,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from . import elfcore, initramfs, kernels
 from .instants import Breakpoints
@@ -231,15 +231,18 @@ def _hold(breakpoints: Breakpoints, walk: Walk, movable: "set[int]") -> "tuple[s
     )
     if not sites:
         raise LabError(f"{function}() calls none of {walk.callees}")
-    pfn: Optional[int] = None
+    pfn = 0
+    wanted = [entry]
     while True:
-        at = breakpoints.run_to([entry, *sites], WAIT_SECONDS)
+        at = breakpoints.run_to(wanted, WAIT_SECONDS)
         if at is None:
             raise LabError(f"nobody came to {function}()")
-        if at == entry:
-            pfn = breakpoints.register(walk.argument)
-            if walk.indirect:
-                pfn = breakpoints.read_u64(pfn)
-        elif pfn is not None and (not walk.movable or movable >= _blocks(walk, pfn)):
+        if at != entry:
             breakpoints.sleep_instead_of_call()
             return function, callee, pfn
+        pfn = breakpoints.register(walk.argument)
+        if walk.indirect:
+            pfn = breakpoints.read_u64(pfn)
+        # Each stop takes its time.
+        is_wanted = not walk.movable or movable >= _blocks(walk, pfn)
+        wanted = [entry, *sites] if is_wanted else [entry]
