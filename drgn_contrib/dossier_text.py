@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, List, Mapping, Sequence
 
-from drgn_contrib.text import heading, pairs, pfn_range, plural, poison_line, table, wrap
+from drgn_contrib.text import claims, heading, pairs, pfn_range, plural, poison_line, table, wrap
 
 #: References of one holder that are shown unless asked for all.
 _FEW = 16
@@ -81,16 +81,6 @@ def _place(page: Mapping[str, Any]) -> "dict[str, Any]":
         )
     if "raw" in page:
         about["zone"] = f"{page['zone'] or 'unknown'}, node {page['node']}"
-    return about
-
-
-def claims(page: Mapping[str, Any]) -> "dict[str, Any]":
-    """Whose memory it is, where it is not simply the kernel's."""
-    about = {}
-    if page["resource"] and not page["resource"].startswith("System RAM"):
-        about["claimed by"] = page["resource"]
-    if page["cma"]:
-        about["CMA area"] = page["cma"]
     return about
 
 

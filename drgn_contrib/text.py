@@ -265,6 +265,16 @@ def _crash_lines(crash: Crash) -> Iterator[str]:
         yield from pairs({key: item for key, item in page.items() if item is not None}, 4)
 
 
+def claims(page: Mapping[str, Any]) -> "dict[str, Any]":
+    """Whose memory it is, where it is not simply the kernel's."""
+    about = {}
+    if page["resource"] and not page["resource"].startswith("System RAM"):
+        about["claimed by"] = page["resource"]
+    if page["cma"]:
+        about["CMA area"] = page["cma"]
+    return about
+
+
 def _walker_lines(report: Report) -> Iterator[str]:
     if not report.walkers:
         return
@@ -281,6 +291,7 @@ def _walker_lines(report: Report) -> Iterator[str]:
             text = f"{each['name']} of {each['function']}() {each['pfn']:#x}: {each['is']}"
             if each["memory_block"] not in (None, each["is"]):
                 text += f", in a memory block that is {each['memory_block']}"
+            text += "".join(f", {name} {value}" for name, value in claims(each).items())
             yield from wrap(text, "      ", "          ")
 
 

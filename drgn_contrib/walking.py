@@ -85,6 +85,8 @@ def _variables(opened: OpenedTarget, prog: drgn.Program, pid: int) -> "Iterator[
                 "pfn": pfn,
                 "is": page["state"],
                 "memory_block": block["state"] if block else None,
+                "resource": page["resource"],
+                "cma": page["cma"],
             }
 
 

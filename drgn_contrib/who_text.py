@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping, Sequence
 
-from drgn_contrib.dossier_text import claims, reference_lines, waiter_lines
-from drgn_contrib.text import heading, pairs, pfn_range, plural, size, wrap
+from drgn_contrib.dossier_text import reference_lines, waiter_lines
+from drgn_contrib.text import claims, heading, pairs, pfn_range, plural, size, wrap
 
 #: Words that are shown unless asked for all.
 _FEW = 16

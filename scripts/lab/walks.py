@@ -68,8 +68,6 @@ LARGE: dict[str, Any] = {
 
 WALKS: dict[str, Walk] = {
     "migrate": Walk(COMPACT, ("isolate_migratepages_block",), "rsi", COND_RESCHED),
-    # What it has been to may go as well.
-    "passed": Walk(COMPACT, ("isolate_migratepages_block",), "rsi", COND_RESCHED, block=-1),
     "free": Walk(COMPACT, ("isolate_freepages_block",), "rsi", COND_RESCHED, indirect=True),
     # Before the range is isolated: nobody is in the way of who takes a part of it.
     "contig": Walk(GIGANTIC, CONTIG, "rdi", ("start_isolate_page_range",), block=2, **LARGE),
@@ -214,11 +212,6 @@ def _hear(machine: Machine, wanted: str) -> str:
         machine.say("ok")
 
 
-def _blocks(walk: Walk, pfn: int) -> "set[int]":
-    """Where the walker is, and what goes offline."""
-    return {pfn >> BLOCK_SHIFT, (pfn >> BLOCK_SHIFT) + walk.block}
-
-
 def _hold(breakpoints: Breakpoints, walk: Walk, movable: "set[int]") -> "tuple[str, str, int]":
     """Put the first walker to sleep that is in memory which can go."""
     function = next((f for f in walk.functions if breakpoints.has(f)), None)
@@ -244,5 +237,5 @@ def _hold(breakpoints: Breakpoints, walk: Walk, movable: "set[int]") -> "tuple[s
         if walk.indirect:
             pfn = breakpoints.read_u64(pfn)
         # Each stop takes its time.
-        is_wanted = not walk.movable or movable >= _blocks(walk, pfn)
+        is_wanted = not walk.movable or pfn >> BLOCK_SHIFT in movable
         wanted = [entry, *sites] if is_wanted else [entry]
