@@ -59,5 +59,7 @@ extern const struct command host_commands[];
 extern const struct command truth_commands[];
 extern const struct command storm_commands[];
 extern const struct command dax_commands[];
+extern const struct command latency_commands[];
+extern const struct command kexec_commands[];
 
 #endif

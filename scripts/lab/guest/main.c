@@ -152,10 +152,10 @@ void write_whole(int fd, const void *buffer, size_t size)
 int main(int argc, char **argv)
 {
 	static const struct command *const tables[] = {
-		memory_commands, mapped_commands, poison_commands,
-		pin_commands,	 held_commands,	  ghost_commands,
-		host_commands,	 truth_commands,  storm_commands,
-		dax_commands,
+		memory_commands, mapped_commands,  poison_commands,
+		pin_commands,	 held_commands,	   ghost_commands,
+		host_commands,	 truth_commands,   storm_commands,
+		dax_commands,	 latency_commands, kexec_commands,
 	};
 	const struct command *c;
 	size_t i;
