@@ -33,10 +33,11 @@ WARM_UP = 5.0
 # The audit's Python is there before; it must not wait for its own pages to come back from
 # swap, so that the storm is over a part of the memory.
 STORM = (
-    "exec </dev/null >/dev/null 2>&1; echo 0 >/proc/self/oom_score_adj; "
-    "exec nice -n 10 sh -c '. /pieces.sh; . /storm.sh; STORM_MIB=384; storm {}'"
+    "exec </dev/null >/dev/null 2>&1; echo 0 >/proc/self/oom_score_adj; renice 0 -p $$; "
+    ". /pieces.sh; . /storm.sh; STORM_MIB=384; storm {}"
 )
-AUDIT = ("--live", "--nice=-10", "--json", "-")
+#: Before all others on one processor: the other one is the storm's.
+AUDIT = ("--live", "--nice=-20", "-j", "1", "--json", "-")
 #: Of pages that the kernel says nothing else of before and after, so many may differ: they
 #: changed, and back.
 CHANGED_AND_BACK = 8
@@ -46,7 +47,9 @@ FREE_PAGES = 512
 
 def begin_storm(guest: live.LiveGuest, kinds: Sequence[str]) -> None:
     """Let a guest storm from now on."""
-    guest.command("sh", "-c", STORM.format(" ".join(kinds)))
+    answer = guest.command("sh", "-c", STORM.format(" ".join(kinds)))
+    if answer.status:
+        raise LabError(f"the storm of {' '.join(kinds)} did not begin")
     time.sleep(WARM_UP)
 
 

@@ -128,7 +128,7 @@ def run(verb: str, argv: List[str]) -> Tuple[int, str, str]:
 def main() -> None:
     """Until the host says stop."""
     # To be heard in a storm, where everybody wants the processors and all memory.
-    os.setpriority(os.PRIO_PROCESS, 0, -10)
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("-1000")
     fd = os.open(PORT, os.O_RDWR | os.O_NOCTTY)
