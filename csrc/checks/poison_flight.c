@@ -9,12 +9,14 @@ struct pa_error *pa_poison_flight_init(const struct pa_census *census,
 				       struct pa_memory *memory,
 				       struct pa_poison_flight *ret)
 {
-	if (census->excess) {
-		ret->walkers = &census->excess->walkers;
-		return NULL;
-	}
-	ret->walkers = &ret->own;
-	return pa_walkers_init(census, memory, &ret->own);
+	struct pa_error *err = NULL;
+
+	ret->walkers = census->excess ? &census->excess->walkers : &ret->own;
+	if (!census->excess)
+		err = pa_walkers_init(census, memory, &ret->own);
+	pa_array_for_each(walker, &ret->walkers->list)
+		ret->any |= walker->nr_poisoned != 0;
+	return err;
 }
 
 void pa_poison_flight_deinit(struct pa_poison_flight *flight)
@@ -25,6 +27,8 @@ void pa_poison_flight_deinit(struct pa_poison_flight *flight)
 const struct pa_walker *
 pa_poison_flight_of(const struct pa_poison_flight *flight, uint64_t pfn)
 {
+	if (!flight->any)
+		return NULL;
 	pa_array_for_each(walker, &flight->walkers->list)
 		for (size_t i = 0; i < walker->nr_poisoned; i++)
 			if (walker->poisoned[i] == pfn)

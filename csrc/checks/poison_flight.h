@@ -15,6 +15,8 @@ struct pa_poison_flight {
 	/* Borrowed from the census, or our own. */
 	const struct pa_walkers *walkers;
 	struct pa_walkers own;
+	/* Somebody has a poisoned page in hand: as a rule nobody has. */
+	bool any;
 };
 
 /* @ret is zeroed before, and the caller's to deinit in any case. */

@@ -80,6 +80,12 @@ RECIPES: dict[str, Recipe] = {
             cmdline=MOVABLE_CMDLINE,
         ),
         Recipe(
+            "hotplug-again",
+            "memory removed and added again at the same address",
+            work.hotplug_again,
+            hardware=Hardware(memory_mib=512, slots=4, max_mib=4096),
+        ),
+        Recipe(
             "pmem",
             "device memory that shares sections with RAM: fsdax, devdax, altmaps, one gone again",
             lambda kernel: work.pmem(kernel) + work.memory(kernel) + work.END,

@@ -42,6 +42,7 @@ RECIPES: "dict[str, tuple[str, ...]]" = {
     "poison-instant-soft": ("v5.10-amd64",),
     "devdax-put-loop": ("v5.10",),
     "pmem2": (),
+    "hotplug-again": (),
     "memmap-on-memory": (),
     "virtio-mem": (),
 }

@@ -299,6 +299,19 @@ def soft_offline_leak(*end: str) -> Callable[[Kernel], list[str]]:
     ]
 
 
+def hotplug_again(kernel: Kernel) -> list[str]:
+    """A DIMM removed, and another one in its place."""
+    return [
+        "no_auto_online",
+        "dimm_add d0 128 online_movable",
+        "guest churn 64 2",
+        "dimm_del d0",
+        "dimm_add d1 128 online_movable",
+        *small_memory(kernel),
+        *("guest churn 64 2", "still"),
+    ]
+
+
 def dax_poison(kernel: Kernel) -> list[str]:
     """Memory errors of device memory: of a file, of a character device, and of its altmap."""
     return [
