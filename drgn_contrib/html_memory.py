@@ -178,6 +178,9 @@ def _marks(report: Report) -> "List[dict[str, Any]]":
         for at in walker["at"]:
             label = f"{at['name']} of {walker['task']}, {walker['walk']}"
             marks.append(_mark("task", at["pfn"], at["pfn"] + 1, label, "#walkers"))
+        for each in walker["variables"]:
+            label = f"{each['name']} of {each['function']}(), {walker['task']}"
+            marks.append(_mark("task", each["pfn"], each["pfn"] + 1, label, "#walkers"))
     for record in report.log:
         if record.pfn is not None:
             marks.append(_mark("log", record.pfn, record.pfn + 1, record.text, "#log"))

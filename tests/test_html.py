@@ -74,6 +74,9 @@ def hostile_report() -> report.Report:
                 **walker,
                 **dict.fromkeys(("task", "walk", "function", "zone"), words),
                 "at": [{"name": words, "pfn": 1, "is": words}],
+                "variables": [
+                    {"function": words, "name": words, "pfn": 2, "is": words, "memory_block": "?"}
+                ],
             }
             for walker in made.walkers
         ),
@@ -97,6 +100,8 @@ def test_hostile_strings_are_text() -> None:
     picture_validator().validate(page.data)
     assert page.data["command"].startswith("pageaudit page 'x</script>")
     assert any(HOSTILE[0] in mark["label"] for mark in page.data["marks"])
+    assert {1, 2} <= {mark["pfn"] for mark in page.data["marks"] if mark["kind"] == "task"}
+    assert "in a memory block that is ?" in page.text
 
 
 def test_page_needs_nothing_besides() -> None:
