@@ -20,7 +20,16 @@ from markupsafe import Markup
 
 from drgn_contrib import html_advice, html_memory
 from drgn_contrib.report import SEVERITIES, Finding, Report, hex_address
-from drgn_contrib.text import block_rows, clean, pfn_range, plural, reference_text, size, value
+from drgn_contrib.text import (
+    block_rows,
+    claims,
+    clean,
+    pfn_range,
+    plural,
+    reference_text,
+    size,
+    value,
+)
 
 #: Characters of a page. What findings leave of it is for pages of sections: those
 #: without marks come last, and may be drawn by their cells alone.
@@ -133,6 +142,7 @@ def _environment() -> jinja2.Environment:
         plural=plural,
         pgmap=html_memory.pgmap_name,
         reference=reference_text,
+        claims=claims,
         range=pfn_range,
         value=lambda item, key: value(key, item),
     )

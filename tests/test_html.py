@@ -75,7 +75,11 @@ def hostile_report() -> report.Report:
                 **dict.fromkeys(("task", "walk", "function", "zone"), words),
                 "at": [{"name": words, "pfn": 1, "is": words}],
                 "variables": [
-                    {"function": words, "name": words, "pfn": 2, "is": words, "memory_block": "?"}
+                    {
+                        **dict.fromkeys(("function", "name", "is", "resource", "cma"), words),
+                        "pfn": 2,
+                        "memory_block": "?",
+                    }
                 ],
             }
             for walker in made.walkers
