@@ -404,6 +404,10 @@ struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 			.unsure = pa_in_hand_find(&bios->in_hand, bio->address,
 						  bio_end),
 		};
+
+		if (bio->ended && !item.unsure)
+			continue;
+
 		struct pa_error *err = pa_bio_visit_pages(
 			walk->kernel, walk->memory, bio, visit_page, &item);
 

@@ -7,8 +7,9 @@ static const enum pa_symbol_id functions[] = {
 	PA_SYM_release_pages,
 	PA_SYM_folios_put_refs,
 	PA_SYM_free_pages_and_swap_cache,
-	/* They go on with the next part of a batch. */
+	/* They go on with the next part of a batch; the first is in the second. */
 	PA_SYM_tlb_flush_mmu,
+	PA_SYM_tlb_finish_mmu,
 	PA_SYM_tlb_batch_pages_flush,
 	PA_SYM___tlb_batch_free_encoded_pages,
 	/* The same with rmap: what is left of a batch is not known. */

@@ -21,9 +21,15 @@
 /* NAPI_SKB_CACHE_SIZE is 64 or 128. */
 #define MAX_NAPI_CACHE 1024
 
+struct held {
+	struct pa_skb skb;
+	/* Maybe it is free. */
+	bool unsure;
+};
+
 struct skbs {
 	/* One socket buffer of each head. */
-	PA_ARRAY(struct pa_skb) list;
+	PA_ARRAY(struct held) list;
 	struct pa_in_hand in_hand;
 };
 
@@ -35,6 +41,8 @@ struct finding {
 	struct pa_map seen, free;
 	/* Objects are struct sk_buff_fclones. */
 	bool pairs;
+	/* Those of which one socket buffer is free, and each has a head. */
+	PA_ARRAY(uint64_t) halves;
 	struct pa_error *err;
 };
 
@@ -98,72 +106,109 @@ static struct pa_error *has_head(struct pa_holder_walk *walk,
 	return err;
 }
 
-static struct pa_error *add_skb(struct finding *finding, uint64_t address,
-				uint64_t fclone)
+/* *ret: whether the socket buffer at @address holds something, for all that it says. */
+static struct pa_error *read_skb(struct finding *finding, uint64_t address,
+				 int64_t fclone, struct pa_skb *skb, bool *ret)
 {
 	struct pa_holder_walk *walk = finding->walk;
+	const struct pa_layout *layout = walk->layout;
 	struct pa_skb_shared shared;
-	struct pa_skb skb;
-	bool whole;
-	struct pa_error *err =
-		pa_skb_read(walk->memory, walk->layout, address, &skb);
+	struct pa_error *err = pa_skb_read(walk->memory, layout, address, skb);
 
-	if (!err &&
-	    (skb.fclone != fclone || pa_map_has(&finding->seen, skb.shared)))
+	*ret = false;
+	if (!err && (skb->fclone != (uint64_t)fclone ||
+		     pa_map_has(&finding->seen, skb->shared)))
 		return NULL;
 	if (!err)
-		err = has_head(walk, &skb, &whole);
-	if (!err && !whole)
-		return NULL;
-	if (!err)
-		err = pa_skb_shared_read(walk->memory, walk->layout, skb.shared,
+		err = has_head(walk, skb, ret);
+	if (!err && *ret)
+		err = pa_skb_shared_read(walk->memory, layout, skb->shared,
 					 &shared);
 	/* Just allocated, or free already: it holds nothing yet, or no more. */
 	if (err && err->code == PA_ERROR_CORRUPT) {
 		pa_error_destroy(err);
-		return NULL;
+		err = NULL;
+		*ret = false;
 	}
-	if (err)
-		return err;
-	return pa_map_set(&finding->seen, skb.shared, 0) &&
-			       pa_array_append(&finding->skbs->list, skb) ?
+	return err;
+}
+
+static struct pa_error *add_skb(struct finding *finding,
+				const struct pa_skb *skb, bool unsure)
+{
+	const struct held held = { *skb, unsure };
+
+	return pa_map_set(&finding->seen, skb->shared, 0) &&
+			       pa_array_append(&finding->skbs->list, held) ?
 		       NULL :
 		       &pa_error_no_memory;
+}
+
+static uint64_t clone_of(const struct finding *finding, uint64_t pair)
+{
+	return pair + PA_OFFSETOF(finding->walk->layout, sk_buff_fclones, skb2);
+}
+
+/*
+ * Of a pair either may be free. What a free one says of its head may be true of
+ * the other, of anybody who has that head now, or of nobody.
+ */
+static struct pa_error *add_pair(struct finding *finding, uint64_t pair,
+				 bool last)
+{
+	const struct pa_layout *layout = finding->walk->layout;
+	struct pa_skb original, clone;
+	bool first, second;
+	uint32_t refs;
+	struct pa_error *err = pa_memory_read_u32(
+		finding->walk->memory,
+		pair + PA_OFFSETOF(layout, sk_buff_fclones, fclone_ref), &refs);
+
+	/* The cache may be merged with one of other things. */
+	if (err || !refs || refs > 2)
+		return err;
+	err = read_skb(finding, pair, PA_ENUM(layout, SKB_FCLONE_ORIG),
+		       &original, &first);
+	if (!err)
+		err = read_skb(finding, clone_of(finding, pair),
+			       PA_ENUM(layout, SKB_FCLONE_CLONE), &clone,
+			       &second);
+	if (err)
+		return err;
+	if (first && second && original.shared == clone.shared)
+		second = false;
+	if (refs == 1 && first && second && !last)
+		return pa_array_append(&finding->halves, pair) ?
+			       NULL :
+			       &pa_error_no_memory;
+	if (first)
+		err = add_skb(finding, &original, refs == 1 && second);
+	if (!err && second)
+		err = add_skb(finding, &clone, refs == 1 && first);
+	return err;
+}
+
+static struct pa_error *add_single(struct finding *finding, uint64_t address)
+{
+	const struct pa_layout *layout = finding->walk->layout;
+	struct pa_skb skb;
+	bool holds;
+	struct pa_error *err = read_skb(finding, address,
+					PA_ENUM(layout, SKB_FCLONE_UNAVAILABLE),
+					&skb, &holds);
+
+	return err || !holds ? err : add_skb(finding, &skb, false);
 }
 
 static bool visit_object(void *arg, uint64_t object)
 {
 	struct finding *finding = arg;
-	const struct pa_layout *layout = finding->walk->layout;
-	struct pa_error *err = NULL;
+	struct pa_error *err;
 
 	if (pa_map_has(&finding->free, object))
 		return true;
-	if (!finding->pairs) {
-		err = add_skb(finding, object,
-			      (uint64_t)PA_ENUM(layout,
-						SKB_FCLONE_UNAVAILABLE));
-	} else {
-		/* Either may be free; that one's data may be the other's. */
-		uint32_t refs;
-
-		err = pa_memory_read_u32(finding->walk->memory,
-					 object + PA_OFFSETOF(layout,
-							      sk_buff_fclones,
-							      fclone_ref),
-					 &refs);
-		/* The cache may be merged with one of other things. */
-		if (!err && (refs == 1 || refs == 2))
-			err = add_skb(finding, object,
-				      (uint64_t)PA_ENUM(layout,
-							SKB_FCLONE_ORIG));
-		if (!err && (refs == 1 || refs == 2))
-			err = add_skb(
-				finding,
-				object + PA_OFFSETOF(layout, sk_buff_fclones,
-						     skb2),
-				(uint64_t)PA_ENUM(layout, SKB_FCLONE_CLONE));
-	}
+	err = finding->pairs ? add_pair(finding, object, false) :
+			       add_single(finding, object);
 	finding->err = pa_holder_unread(finding->walk, err);
 	return !finding->err;
 }
@@ -222,6 +267,11 @@ static struct pa_error *find_all(struct finding *finding)
 		finding->pairs = pairs;
 		err = find_in_cache(finding, cache_pointer(layout, pairs));
 	}
+	/* Heads that others have are known by now. */
+	for (size_t i = 0; !err && i < finding->halves.length; i++)
+		err = pa_holder_unread(
+			finding->walk,
+			add_pair(finding, finding->halves.items[i], true));
 	return err;
 }
 
@@ -253,6 +303,7 @@ struct pa_error *pa_skb_prepare(struct pa_holder_walk *walk, void **state_ret,
 				      PA_IN_HAND_SKBS, &finding.skbs->in_hand);
 	pa_map_deinit(&finding.seen);
 	pa_map_deinit(&finding.free);
+	pa_array_deinit(&finding.halves);
 	if (err) {
 		pa_skb_destroy(finding.skbs);
 		return err;
@@ -307,13 +358,15 @@ static struct pa_error *refer_head(struct pa_holder_walk *walk,
 }
 
 static struct pa_error *refer_skb(struct pa_holder_walk *walk,
-				  const struct pa_skb *skb)
+				  const struct held *held)
 {
+	const struct pa_skb *skb = &held->skb;
 	struct pa_skb_shared shared;
 	struct pa_error *err = pa_skb_shared_read(walk->memory, walk->layout,
 						  skb->shared, &shared);
-	enum pa_reference_kind kind = is_in_hand(walk, skb) ? PA_REF_UNSURE :
-							      PA_REF_GET;
+	enum pa_reference_kind kind = held->unsure || is_in_hand(walk, skb) ?
+					      PA_REF_UNSURE :
+					      PA_REF_GET;
 
 	if (err)
 		return err;

@@ -72,14 +72,6 @@ static enum pa_bio_pages bio_pages(const struct pa_layout *layout,
 
 	if (FLAG(layout, flags, BIO_CLONED))
 		return PA_BIO_NO_PAGES;
-	/*
-	 * At its end, and not freed yet: the first of several of one request
-	 * of a task. The pages were released (blkdev_bio_end_io()). Where it
-	 * was split its parts may be under way (bio_remaining_done()).
-	 */
-	if (!PA_GET(layout, bytes, bio, bi_iter__bi_size) &&
-	    !FLAG(layout, flags, BIO_CHAIN))
-		return PA_BIO_NO_PAGES;
 	/* Since v6.5 a flag says who has pins, and nobody references. */
 	if (PA_HAS_ENUM(layout, BIO_PAGE_PINNED))
 		return FLAG(layout, flags, BIO_PAGE_PINNED) ? PA_BIO_PINS :
@@ -106,6 +98,10 @@ void pa_bio_parse(const struct pa_layout *layout, const uint8_t *bytes,
 		.nr_vecs = (uint32_t)PA_GET(layout, bytes, bio, bi_vcnt),
 		.pages = bio_pages(layout, bytes),
 	};
+	/* Where it was split its parts may be under way (bio_remaining_done()). */
+	ret->ended =
+		!PA_GET(layout, bytes, bio, bi_iter__bi_size) &&
+		!FLAG(layout, PA_GET(layout, bytes, bio, bi_flags), BIO_CHAIN);
 	if (PA_HAS(layout, bio, bi_private) &&
 	    PA_HAS_SYM(layout, bio_chain_endio) &&
 	    PA_GET(layout, bytes, bio, bi_end_io) ==

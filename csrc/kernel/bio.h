@@ -27,6 +27,12 @@ struct pa_bio {
 	uint64_t parent;
 	uint32_t nr_vecs;
 	enum pa_bio_pages pages;
+	/*
+	 * At its end, and not freed yet: the first of several of one request
+	 * of a task. The pages were released, or are about to be
+	 * (blkdev_bio_end_io(), iomap_dio_bio_end_io()).
+	 */
+	bool ended;
 };
 
 /* A bio_set, whose bios are objects of a slab cache. */

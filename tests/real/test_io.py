@@ -192,6 +192,20 @@ def test_bio_without_pages(site: Site, how: str) -> None:
     assert site.kernel().census()["holders"]["block I/O"]["references"] == before - pages
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_bio_that_ends(site: Site, ends: bool) -> None:
+    """bi_size is 0 before its pages are released: those who do that have it in hand."""
+    bio = bio_of(site)
+    site.set(bio.bi_iter.bi_size, 0)
+    if ends:
+        (sleeper, *_) = site.events("direct")
+        words = sleeping_words(site, task(site, sleeper["pid"]))
+        put(site, words, bio.value_(), inside(site, "bio_endio"), inside(site, "bio_put"))
+        site.expect_nothing()
+    else:
+        assert {check for check, *_ in site.audit().above_info()} == {"refcount-leak"}
+
+
 def test_free_bio(site: Site) -> None:
     """What a mempool has in reserve was freed, whatever stands in it."""
     bio = bio_of(site)
@@ -240,6 +254,44 @@ def test_socket_buffer_that_is_being_freed(site: Site, frees: bool) -> None:
     found = {(f["check"], f["severity"], f["pfn"]) for f in site.audit().findings}
     assert (("stale-page-reference", "bug", block.pfn) in found) == (not frees)
     assert frees == (not site.audit().above_info())
+
+
+@pytest.mark.parametrize("refs", [1, 2])
+def test_socket_buffer_of_a_pair(site: Site, refs: int) -> None:
+    """Where one of two is free nobody can tell which: what each has is its, or not."""
+
+    def shared(skb: drgn.Object) -> drgn.Object:
+        return drgn.Object(site.prog, "struct skb_shared_info *", (skb.head + skb.end).value_())
+
+    def has_cached(skb: drgn.Object) -> bool:
+        for i in range(shared(skb).nr_frags):
+            word = site.prog.read_u64(shared(skb).frags[i].address_of_().value_())
+            page = drgn.Object(site.prog, "struct page *", word)
+            if int(site.flags(site.pfn(mm.compound_head(page)))) & site.flag("PG_lru"):
+                return True
+        return False
+
+    skbs = list(socket_buffers(site.prog))
+    lender = next(skb for skb in skbs if has_cached(skb) and not skb.head_frag)
+    original = next(
+        skb for skb in skbs if skb.fclone == 1 and skb.head != lender.head and shared(skb).nr_frags
+    )
+    pair = drgn.cast("struct sk_buff_fclones *", original)
+    size = drgn.sizeof(lender[0])
+    site.write(pair.skb2.address_, site.prog.read(lender.value_(), size))
+    # The lender is none any more.
+    for fclone, value in ((lender.fclone, 3), (pair.skb2.fclone, 2)):
+        byte = site.prog.read_u8(fclone.address_) & ~(3 << fclone.bit_offset_)
+        site.write(fclone.address_, bytes([byte | value << fclone.bit_offset_]))
+    site.set(pair.fclone_ref.refs.counter, refs)
+    site.expect_nothing()
+    kinds = {
+        each["owner"]: each["kind"]
+        for each in site.kernel().references([(0, 1 << 18)])
+        if each["holder"] == "socket buffer"
+    }
+    for skb in (original.value_(), pair.skb2.address_):
+        assert kinds[skb] == ("unsure" if refs == 1 else "get")
 
 
 def test_kernel_pages(kernel: str, program: drgn.Program, open_dump: Open) -> None:
