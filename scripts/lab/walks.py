@@ -85,7 +85,8 @@ WALKS: dict[str, Walk] = {
         GIGANTIC,
         ("isolate_single_pageblock", "start_isolate_page_range"),
         "rdi",
-        ("set_migratetype_isolate", "has_unmovable_pages"),
+        # Where v5.10 has let go of the zone's lock: nobody may sleep with that.
+        ("set_migratetype_isolate", "drain_all_pages"),
         offliner="start_isolate_page_range",
         block=2,
         **LARGE,
