@@ -41,6 +41,26 @@ static bool is_running(const struct collect *collect, uint64_t task)
 	return false;
 }
 
+/*
+ * The page that @word names: its struct page, or, of one that is on no list, its
+ * lru. compaction_alloc() has nothing else of a block that it splits.
+ */
+static bool find_page(const struct pa_census *census, uint64_t word,
+		      uint64_t *pfn)
+{
+	const struct pa_kernel *kernel = census->kernel;
+	const uint8_t *class;
+
+	if (!pa_is_kernel_address(word))
+		return false;
+	if (pa_page_to_pfn(kernel, word, pfn))
+		return true;
+	if (!pa_page_to_pfn(kernel, word - kernel->page_format.lru, pfn))
+		return false;
+	class = pa_census_class(census, *pfn);
+	return class && (*class & PA_CLASS_MASK) == PA_CLASS_ZERO;
+}
+
 static bool collect_words(void *arg, const struct pa_stack *stack)
 {
 	const struct collect *collect = arg;
@@ -51,9 +71,7 @@ static bool collect_words(void *arg, const struct pa_stack *stack)
 	for (size_t i = 0; i < stack->nr; i++) {
 		struct pa_handled handled = { .task = stack->task };
 
-		if (!pa_is_kernel_address(stack->words[i]) ||
-		    !pa_page_to_pfn(census->kernel, stack->words[i],
-				    &handled.pfn))
+		if (!find_page(census, stack->words[i], &handled.pfn))
 			continue;
 		if (census->handled.length >= MAX_HANDLED)
 			return false;

@@ -12,6 +12,7 @@
 /* A private list is no longer than what one pass of compaction takes. */
 #define MAX_LIST PA_BIT(20)
 #define MAX_PASSES 16
+#define MAX_CONTROL_BYTES 1024
 
 struct taken {
 	struct pa_census *census;
@@ -59,36 +60,62 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 	return pa_private_list_head(&taken->lists, pfn, head_ret);
 }
 
-/* A struct zone's address, @offset behind @address. */
-static bool has_zone(struct taken *taken, uint64_t address, uint32_t offset)
+/* A list_head at @address, empty or not, or one that was never used. */
+static bool is_list(const uint8_t *bytes, uint64_t address)
 {
-	uint64_t word;
-	struct pa_error *err = pa_memory_read_u64(taken->memmap->memory,
-						  address + offset, &word);
+	uint64_t next = pa_load_u64(bytes), prev = pa_load_u64(bytes + 8);
+
+	if (!next && !prev)
+		return true;
+	return pa_is_kernel_address(next) && pa_is_kernel_address(prev) &&
+	       !((next | prev) & 7) && (next == address) == (prev == address);
+}
+
+/* Whether a compact_control is at @address, with @nr lists of free pages. */
+static bool is_control(struct taken *taken, uint64_t address, uint32_t nr)
+{
+	const struct pa_kernel *kernel = taken->census->kernel;
+	const struct pa_layout *layout = kernel->layout;
+	uint32_t free_at = PA_OFFSETOF(layout, compact_control, freepages);
+	uint32_t at = PA_OFFSETOF(layout, compact_control, migratepages);
+	uint8_t bytes[MAX_CONTROL_BYTES];
+	struct pa_error *err =
+		pa_memory_read(taken->memmap->memory, address,
+			       PA_SIZEOF(layout, compact_control), bytes);
 
 	if (err) {
 		pa_error_destroy(err);
 		return false;
 	}
-	pa_array_for_each(zone, &taken->census->kernel->zones.list)
-		if (zone->address == word)
+	if (!is_list(bytes + at, address + at))
+		return false;
+	for (uint32_t i = 0; i < nr; i++)
+		if (!is_list(bytes + free_at + 16 * i,
+			     address + free_at + 16 * i))
+			return false;
+
+	uint64_t zone_address = PA_GET(layout, bytes, compact_control, zone);
+
+	pa_array_for_each(zone, &kernel->zones.list)
+		if (zone->address == zone_address)
 			return true;
 	return false;
 }
 
 /*
- * The order of all blocks on the list with that head, or -1. compact_control has
- * a list an order since v6.9; compaction_free() puts blocks there whose private,
- * where isolate_freepages_block() writes the order, is 0.
+ * The order of blocks on the list with that head of which the first page does
+ * not say it: compact_control has a list an order since v6.9, and blocks that
+ * compaction_free() puts there have a private of 0.
  */
-static int list_order(struct taken *taken, uint64_t head)
+static uint64_t list_order(struct taken *taken, uint64_t head)
 {
 	const struct pa_layout *layout = taken->census->kernel->layout;
 
 	if (!PA_HAS(layout, compact_control, freepages) ||
 	    !PA_HAS(layout, compact_control, migratepages) ||
-	    !PA_HAS(layout, compact_control, zone))
-		return -1;
+	    !PA_HAS(layout, compact_control, zone) ||
+	    PA_SIZEOF(layout, compact_control) > MAX_CONTROL_BYTES)
+		return 0;
 
 	uint32_t at = PA_OFFSETOF(layout, compact_control, freepages);
 	uint32_t end = PA_OFFSETOF(layout, compact_control, migratepages);
@@ -96,21 +123,17 @@ static int list_order(struct taken *taken, uint64_t head)
 
 	/* One list, of no order, before. */
 	if (nr != taken->census->kernel->page_format.max_buddy_order + 1)
-		return -1;
-	for (uint32_t order = 0; order < nr; order++) {
-		uint64_t control = head - at - 16 * (uint64_t)order;
-
-		if (has_zone(taken, control,
-			     PA_OFFSETOF(layout, compact_control, zone)))
-			return (int)order;
-	}
-	return -1;
+		return 0;
+	for (uint32_t order = 0; order < nr; order++)
+		if (is_control(taken, head - at - 16 * (uint64_t)order, nr))
+			return order;
+	return 0;
 }
 
 /*
  * The pages from @pfn on to the list's head, and, where it still has all its
- * links, those before. Where the list is of no order, the first page of a free
- * block has it.
+ * links, those before. The first page of a free block on a private list has its
+ * order (v6.9), or the list says it.
  */
 static struct pa_error *claim_list(struct taken *taken, uint64_t pfn,
 				   uint64_t head)
@@ -119,7 +142,7 @@ static struct pa_error *claim_list(struct taken *taken, uint64_t pfn,
 	struct pa_memory *memory = taken->memmap->memory;
 	uint64_t start = pa_pfn_to_page(kernel, pfn) + kernel->page_format.lru;
 	uint64_t node = start;
-	int order = list_order(taken, head);
+	uint64_t order = list_order(taken, head), own;
 	bool behind_head = false;
 
 	for (uint64_t i = 0; i < MAX_LIST; i++) {
@@ -136,10 +159,8 @@ static struct pa_error *claim_list(struct taken *taken, uint64_t pfn,
 			err = pa_memmap_page(taken->memmap, here, 1, &page);
 			if (err)
 				return err;
-			claim(taken, here,
-			      order >= 0 ? (uint64_t)order :
-					   pa_page_private(&kernel->page_format,
-							   page));
+			own = pa_page_private(&kernel->page_format, page);
+			claim(taken, here, own ? own : order);
 		}
 		err = pa_memory_read_u64(memory, node, &next);
 		if (!err && next != start)

@@ -135,15 +135,22 @@ def test_folio_that_becomes_part_of_a_huge_one(site: Site, collapses: bool) -> N
     assert "isolated" in finding["evidence"]["holders"]
 
 
-def stack_place(site: Site, *offsets: int) -> int:
-    """Where a structure may lie of which nothing but these words is written."""
+def pipe_arrays(site: Site) -> "list[tuple[int, int, int]]":
+    """Room in objects of kmalloc(): in a pipe's buffer that is unused, or in so many bytes."""
+    found = {}
     for each in pid.for_each_task(site.prog):
-        if not each.on_cpu:
-            words = set(sleeping_words(site, each))
-            for at in sorted(words):
-                if all(at + offset in words for offset in offsets):
-                    return at
-    raise AssertionError("no stack has room")
+        if not each.files:
+            continue
+        for fd in range(int(each.files.fdt.max_fds)):
+            file = each.files.fdt.fd[fd]
+            if file and stat.S_ISFIFO(int(file.f_inode.i_mode)):
+                pipe = drgn.cast("struct pipe_inode_info *", file.private_data)
+                if int(pipe.head) - int(pipe.tail) < int(pipe.ring_size):
+                    unused = pipe.bufs[int(pipe.head) % int(pipe.ring_size)]
+                    room = 0 if pipe.head != pipe.tail else drgn.sizeof(unused) * pipe.ring_size
+                    there = int(unused.private.address_of_())
+                    found[int(pipe.bufs)] = (int(pipe.bufs), there, int(room))
+    return list(found.values())
 
 
 @pytest.mark.parametrize("has_zone", [False, True])
@@ -156,10 +163,11 @@ def test_block_that_compaction_put_back(site: Site, has_zone: bool) -> None:
         pytest.skip("this kernel splits blocks before it lists them")
     head_at = drgn.offsetof(control, f"freepages[{order}]")
     zone_at = drgn.offsetof(control, "zone")
-    at = stack_place(site, head_at, head_at + 8, zone_at)
+    (at, _, room) = next(each for each in pipe_arrays(site) if each[2] > zone_at)
     node = int(site.lru(block.pfn).address_of_())
     site.take(block)
     site.set(site.page(block.pfn).private, 0)
+    site.write(at, bytes(zone_at))
     site.write(at + head_at, struct.pack("<2Q", node, node))
     site.write(node, struct.pack("<2Q", at + head_at, at + head_at))
     if has_zone:
@@ -167,6 +175,20 @@ def test_block_that_compaction_put_back(site: Site, has_zone: bool) -> None:
         site.expect_nothing()
     else:
         site.expect(("lost-free-pages", "bug", block.pfn + 1, block.end))
+
+
+@pytest.mark.parametrize("word", ["lru", "private"])
+def test_block_that_is_split(site: Site, word: str) -> None:
+    """compaction_alloc() has the lru of a block that it took off a list, and nothing else."""
+    block = site.free_block(2)
+    site.take(block)
+    (sleeper,) = site.events("aio")
+    words = sleeping_words(site, task(site, sleeper["pid"]))
+    put(site, words, int(getattr(site.page(block.pfn), word).address_of_()))
+    if word == "lru":
+        site.expect_nothing()
+    else:
+        site.expect(("lost-free-pages", "bug", block.pfn, block.end))
 
 
 # Address spaces.
@@ -238,27 +260,11 @@ def test_bio_that_has_dropped_its_pages(requests: Site, function: str) -> None:
 # Objects in the hands of those who take many pages.
 
 
-def pipe_arrays(site: Site) -> "list[tuple[int, int]]":
-    """Where pipes have room in objects of kmalloc(): what a buffer that is unused has."""
-    found = {}
-    for each in pid.for_each_task(site.prog):
-        if not each.files:
-            continue
-        for fd in range(int(each.files.fdt.max_fds)):
-            file = each.files.fdt.fd[fd]
-            if file and stat.S_ISFIFO(int(file.f_inode.i_mode)):
-                pipe = drgn.cast("struct pipe_inode_info *", file.private_data)
-                if int(pipe.head) - int(pipe.tail) < int(pipe.ring_size):
-                    unused = pipe.bufs[int(pipe.head) % int(pipe.ring_size)]
-                    found[int(pipe.bufs)] = int(unused.private.address_of_())
-    return list(found.items())
-
-
 @pytest.mark.parametrize("takes", [False, True])
 def test_array_that_another_array_names(site: Site, takes: bool) -> None:
     """io_sqe_buffers_register() has nodes, which name buffers, which name pages."""
     folio = find(site, "anon")
-    (first, there), (second, here), *_ = pipe_arrays(site)
+    (first, there, _), (second, here, _), *_ = pipe_arrays(site)
     (sleeper,) = site.events("aio")
     words = sleeping_words(site, task(site, sleeper["pid"]))
     site.add(site.refcount(folio.pfn), 1)
