@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import sys
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, NoReturn, Optional, Sequence
 
@@ -407,6 +408,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command and return its exit status."""
+    # What drgn warns of in a dump or its debug info, the report says in its own words.
+    logging.getLogger("drgn").setLevel(logging.CRITICAL)
     try:
         return int(_run(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:

@@ -61,7 +61,8 @@ class Symbols:
             try:
                 prog.set_core_dump(self._opened.files[0])
                 prog.load_debug_info(self._opened.symbols[:1])
-            except (OSError, ValueError, drgn.MissingDebugInfoError):
+            except Exception:  # noqa: BLE001
+                # What libelf and libkdumpfile say of a dump comes as just that.
                 return None
             self._prog = prog
         return self._prog

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Tuple
 
@@ -106,6 +108,23 @@ def _unknown_if_missing(entry: "dict[str, Any]") -> Iterator[None]:
         entry.update(known=True)
 
 
+@functools.lru_cache(maxsize=1)
+def _clones(prog: drgn.Program) -> "dict[str, drgn.Symbol]":
+    """Functions that there is a changed copy of only, by the name in the source."""
+    return {
+        symbol.name.partition(".")[0]: symbol
+        for symbol in prog.symbols()
+        if re.fullmatch(r"\w+\.(isra|constprop)\.\d+(\.(isra|constprop)\.\d+)*", symbol.name)
+    }
+
+
+def _symbol(prog: drgn.Program, name: str) -> drgn.Symbol:
+    try:
+        return prog.symbol(name)
+    except LookupError:
+        return _clones(prog)[name]
+
+
 def oracle(prog: drgn.Program, table: Entries) -> Entries:
     """What drgn says of the things that our table lists; 0 of unknown ones."""
     # The table's members name their types without "struct" or "union".
@@ -126,5 +145,5 @@ def oracle(prog: drgn.Program, table: Entries) -> Entries:
             elif kind == "enumerator":
                 entry["value"] = prog.constant(name).value_()
             else:
-                entry["address"] = prog.symbol(name).address
+                entry["address"] = _symbol(prog, name).address
     return result

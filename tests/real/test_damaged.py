@@ -4,24 +4,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import struct
-import sys
-import traceback
 from pathlib import Path
 from typing import Iterator, List, Tuple
 
 import pytest
+from forked import run_forked
 from lab import make, makedump
-
-from drgn_contrib import cli
 
 #: Name, offset and size of every field.
 Fields = List[Tuple[str, int, int]]
-
-SECONDS = 60
 
 
 def fields(prefix: str, base: int, layout: "list[tuple[str, int]]") -> Fields:
@@ -87,28 +80,6 @@ def damages(old: bytes) -> "Iterator[bytes]":
     bits = 8 * len(old)
     for mask in (1, 1 << (bits - 1), (1 << bits) - 1):
         yield (number ^ mask).to_bytes(len(old), "little")
-
-
-def run_forked(arguments: "list[str]", output: Path) -> int:
-    """The exit status, or the negated signal; as quick as no new interpreter is."""
-    child = os.fork()
-    if child == 0:
-        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(file, 2)
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-        signal.alarm(SECONDS)
-        status = 99
-        try:
-            status = cli.main(arguments)
-        # Nothing may come back to pytest in this process.
-        except BaseException:  # noqa: BLE001
-            traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(status)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
 
 
 @contextlib.contextmanager
