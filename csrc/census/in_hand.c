@@ -52,6 +52,9 @@ static const enum pa_symbol_id taking[] = {
 	PA_SYM_pin_user_pages_unlocked,
 	PA_SYM_pin_user_pages_remote,
 	PA_SYM_iov_iter_extract_pages,
+	PA_SYM_iov_iter_extract_bvecs,
+	/* Pages are in an array behind the vectors until they are in these. */
+	PA_SYM_bio_iov_iter_get_pages,
 	PA_SYM_iov_iter_get_pages,
 	PA_SYM_iov_iter_get_pages2,
 	PA_SYM_iov_iter_get_pages_alloc,
