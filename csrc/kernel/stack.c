@@ -225,7 +225,13 @@ bool pa_is_in_function(const struct pa_layout *layout,
 	const struct pa_symbol *symbol = &layout->symbols[function];
 
 	/* What a call that does not return is to return to is behind it. */
-	return symbol->known && word - 1 - symbol->address < symbol->size;
+	if (symbol->known && word - 1 - symbol->address < symbol->size)
+		return true;
+	for (int i = 0; i < PA_NR_PIECES; i++)
+		if (word - 1 - symbol->pieces[i].address <
+		    symbol->pieces[i].size)
+			return true;
+	return false;
 }
 
 size_t pa_function_at(const struct pa_layout *layout,

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 /* To be changed when a filler gives another answer for the same table. */
-#define CACHE_VERSION 2
+#define CACHE_VERSION 3
 #define CACHE_MAGIC UINT64_C(0x7365707974206170) /* "pa types" */
 
 /* All of the file is 64-bit words: these, then the entries. */
@@ -18,7 +18,7 @@ enum { WORD_MAGIC, WORD_TABLE, WORD_CHECKSUM, NR_HEADER_WORDS };
 
 #define NR_WORDS                                                 \
 	(NR_HEADER_WORDS + 2 * PA_NR_TYPES + 7 * PA_NR_MEMBERS + \
-	 2 * PA_NR_ENUMERATORS + 3 * PA_NR_SYMBOLS)
+	 2 * PA_NR_ENUMERATORS + (3 + 2 * PA_NR_PIECES) * PA_NR_SYMBOLS)
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
 {
@@ -108,6 +108,10 @@ static void encode(const struct pa_layout *layout, uint64_t *words)
 		*at++ = layout->symbols[i].known;
 		*at++ = layout->symbols[i].address;
 		*at++ = layout->symbols[i].size;
+		for (int j = 0; j < PA_NR_PIECES; j++) {
+			*at++ = layout->symbols[i].pieces[j].address;
+			*at++ = layout->symbols[i].pieces[j].size;
+		}
 	}
 	words[WORD_MAGIC] = CACHE_MAGIC;
 	words[WORD_TABLE] = table_hash();
@@ -161,7 +165,7 @@ static bool decode(const uint64_t *words, struct pa_layout *layout)
 			.value = (int64_t)at[1],
 		};
 	}
-	for (int i = 0; i < PA_NR_SYMBOLS; i++, at += 3) {
+	for (int i = 0; i < PA_NR_SYMBOLS; i++) {
 		if (at[0] > 1)
 			return false;
 		layout->symbols[i] = (struct pa_symbol){
@@ -169,6 +173,10 @@ static bool decode(const uint64_t *words, struct pa_layout *layout)
 			.address = at[1],
 			.size = at[2],
 		};
+		at += 3;
+		for (int j = 0; j < PA_NR_PIECES; j++, at += 2)
+			layout->symbols[i].pieces[j] =
+				(struct pa_piece){ at[0], at[1] };
 	}
 	return true;
 }

@@ -172,7 +172,11 @@ struct pa_error *pa_elf_file_symbols(const struct pa_elf_file *file,
 		const char *name =
 			elf_strptr(file->elf, table.names, sym.st_name);
 		int id = name ? pa_wanted_find_symbol(wanted, name) : -1;
+		int whole = name ? pa_wanted_find_piece(wanted, name) : -1;
 
+		if (whole >= 0)
+			pa_layout_offer_piece(layout, whole, sym.st_value,
+					      sym.st_size);
 		if (id < 0)
 			continue;
 
@@ -187,11 +191,16 @@ struct pa_error *pa_elf_file_symbols(const struct pa_elf_file *file,
 
 void pa_layout_slide(struct pa_layout *layout, uint64_t kaslr_offset)
 {
-	for (int i = 0; i < PA_NR_SYMBOLS; i++)
+	for (int i = 0; i < PA_NR_SYMBOLS; i++) {
+		struct pa_symbol *symbol = &layout->symbols[i];
+
 		/* The kernel's half of the address space has the top bit. */
-		if (layout->symbols[i].known &&
-		    layout->symbols[i].address >> 63)
-			layout->symbols[i].address += kaslr_offset;
+		if (symbol->known && symbol->address >> 63)
+			symbol->address += kaslr_offset;
+		for (int j = 0; j < PA_NR_PIECES; j++)
+			if (symbol->pieces[j].size)
+				symbol->pieces[j].address += kaslr_offset;
+	}
 }
 
 struct pa_error *pa_elf_build_id(const char *path,

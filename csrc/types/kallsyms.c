@@ -332,18 +332,23 @@ void pa_kallsyms_fill(const struct pa_kallsyms *kallsyms,
 			continue;
 
 		int id = pa_wanted_find_symbol(wanted, buffer + 1);
+		int whole = pa_wanted_find_piece(wanted, buffer + 1);
 
-		if (id < 0)
+		if (id < 0 && whole < 0)
 			continue;
 		uint64_t address = kallsyms->symbols[i].address;
 		uint32_t above = first_above(kallsyms, address);
-
-		/* As nm has it: small letters for local symbols. */
-		pa_layout_offer_symbol(
-			layout, id, address,
+		uint64_t size =
 			above < kallsyms->nr ?
 				kallsyms->symbols[above].address - address :
-				0,
-			isupper((unsigned char)buffer[0]), &global[id]);
+				0;
+
+		/* As nm has it: small letters for local symbols. */
+		if (id >= 0)
+			pa_layout_offer_symbol(
+				layout, id, address, size,
+				isupper((unsigned char)buffer[0]), &global[id]);
+		else
+			pa_layout_offer_piece(layout, whole, address, size);
 	}
 }

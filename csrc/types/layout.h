@@ -72,6 +72,13 @@ struct pa_enumerator {
 	int64_t value;
 };
 
+/* A piece of a function that the compiler moved away: ".cold", ".part.0". */
+struct pa_piece {
+	uint64_t address, size;
+};
+
+#define PA_NR_PIECES 3
+
 struct pa_symbol {
 	bool known;
 	/*
@@ -84,6 +91,8 @@ struct pa_symbol {
 	 * 0 where the symbol table does not say.
 	 */
 	uint64_t size;
+	/* By address, those with a size; the lowest where there are more. */
+	struct pa_piece pieces[PA_NR_PIECES];
 };
 
 enum pa_types_from { PA_TYPES_FROM_DWARF, PA_TYPES_FROM_BTF };

@@ -142,30 +142,48 @@ int pa_wanted_find(const struct pa_wanted *wanted, enum pa_wanted_space space,
 	return space_find(&wanted->spaces[space], hash, name, length);
 }
 
-/* Length of the name that the source has; 0 if it is of no whole function. */
-static size_t source_length(const char *name)
+static bool is_piece(const char *suffix)
 {
-	const char *suffix = strchr(name, '.');
-
-	if (!suffix)
-		return strlen(name);
-	if (strstr(suffix, ".cold") || strstr(suffix, ".part.") ||
-	    (strncmp(suffix, ".isra.", 6) &&
-	     strncmp(suffix, ".constprop.", 11)))
-		return 0;
-	return (size_t)(suffix - name);
+	return strstr(suffix, ".cold") || strstr(suffix, ".part.");
 }
 
-int pa_wanted_find_symbol(const struct pa_wanted *wanted, const char *name)
+static bool is_clone(const char *suffix)
+{
+	return !strncmp(suffix, ".isra.", 6) ||
+	       !strncmp(suffix, ".constprop.", 11);
+}
+
+/* By the name that the source has: up to @suffix. */
+static int find_source(const struct pa_wanted *wanted, const char *name,
+		       const char *suffix)
 {
 	char buffer[MAX_NAME];
-	size_t length = source_length(name);
+	size_t length = (size_t)(suffix - name);
 
 	if (!length || length >= MAX_NAME)
 		return -1;
 	memcpy(buffer, name, length);
 	buffer[length] = '\0';
 	return pa_wanted_find(wanted, PA_WANTED_SYMBOLS, buffer);
+}
+
+int pa_wanted_find_symbol(const struct pa_wanted *wanted, const char *name)
+{
+	const char *suffix = strchr(name, '.');
+
+	if (!suffix)
+		return pa_wanted_find(wanted, PA_WANTED_SYMBOLS, name);
+	return !is_piece(suffix) && is_clone(suffix) ?
+		       find_source(wanted, name, suffix) :
+		       -1;
+}
+
+int pa_wanted_find_piece(const struct pa_wanted *wanted, const char *name)
+{
+	const char *suffix = strchr(name, '.');
+
+	return suffix && is_piece(suffix) ? find_source(wanted, name, suffix) :
+					    -1;
 }
 
 int pa_wanted_first_member(const struct pa_wanted *wanted, enum pa_type_id type)
@@ -189,12 +207,28 @@ void pa_layout_offer_symbol(struct pa_layout *layout, enum pa_symbol_id id,
 	    (is_global < *global ||
 	     (is_global == *global && address >= symbol->address)))
 		return;
-	*symbol = (struct pa_symbol){
-		.known = true,
-		.address = address,
-		.size = size,
-	};
+	symbol->known = true;
+	symbol->address = address;
+	symbol->size = size;
 	*global = is_global;
+}
+
+void pa_layout_offer_piece(struct pa_layout *layout, enum pa_symbol_id id,
+			   uint64_t address, uint64_t size)
+{
+	struct pa_piece piece = { address, size };
+
+	if (!size)
+		return;
+	for (int i = 0; i < PA_NR_PIECES && piece.size; i++) {
+		struct pa_piece *slot = &layout->symbols[id].pieces[i];
+		struct pa_piece there = *slot;
+
+		if (there.size && there.address <= piece.address)
+			continue;
+		*slot = piece;
+		piece = there;
+	}
 }
 
 void pa_layout_offer_enumerator(struct pa_layout *layout,

@@ -35,6 +35,8 @@ int pa_wanted_find(const struct pa_wanted *wanted, enum pa_wanted_space space,
  * functions (".cold", ".part.0") are not the function.
  */
 int pa_wanted_find_symbol(const struct pa_wanted *wanted, const char *name);
+/* The row of the function that "function.isra.0.cold" is a piece of, or -1. */
+int pa_wanted_find_piece(const struct pa_wanted *wanted, const char *name);
 /* The members of @type: first, then each one's next; -1 ends. */
 int pa_wanted_first_member(const struct pa_wanted *wanted,
 			   enum pa_type_id type);
@@ -49,6 +51,9 @@ int pa_wanted_next_member(const struct pa_wanted *wanted,
 void pa_layout_offer_symbol(struct pa_layout *layout, enum pa_symbol_id id,
 			    uint64_t address, uint64_t size, bool is_global,
 			    bool *global);
+/* A piece of that function was found: in any order. */
+void pa_layout_offer_piece(struct pa_layout *layout, enum pa_symbol_id id,
+			   uint64_t address, uint64_t size);
 
 /*
  * An enumerator of that name was found. Where unrelated enumerations share a

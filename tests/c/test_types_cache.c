@@ -37,6 +37,7 @@ static void fill(struct pa_layout *layout)
 		.known = true,
 		.address = UINT64_C(0xffffffff81000000),
 		.size = 0x123,
+		.pieces = { { UINT64_C(0xffffffff82000000), 0x45 } },
 	};
 }
 
@@ -79,7 +80,9 @@ static bool same(const struct pa_layout *a, const struct pa_layout *b)
 	for (int i = 0; i < PA_NR_SYMBOLS; i++)
 		if (a->symbols[i].known != b->symbols[i].known ||
 		    a->symbols[i].address != b->symbols[i].address ||
-		    a->symbols[i].size != b->symbols[i].size)
+		    a->symbols[i].size != b->symbols[i].size ||
+		    memcmp(a->symbols[i].pieces, b->symbols[i].pieces,
+			   sizeof(a->symbols[i].pieces)))
 			return false;
 	return a->from == b->from;
 }

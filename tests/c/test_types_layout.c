@@ -95,6 +95,12 @@ static void test_wanted(void)
 	CHECK(pa_wanted_find_symbol(wanted, "prb.3") == -1);
 	CHECK(pa_wanted_find_symbol(wanted, ".isra.0") == -1);
 	CHECK(pa_wanted_find_symbol(wanted, "") == -1);
+	CHECK(pa_wanted_find_piece(wanted, "prb.cold") == prb);
+	CHECK(pa_wanted_find_piece(wanted, "prb.isra.0.cold") == prb);
+	CHECK(pa_wanted_find_piece(wanted, "prb.part.0") == prb);
+	CHECK(pa_wanted_find_piece(wanted, "prb.isra.0") == -1);
+	CHECK(pa_wanted_find_piece(wanted, "prb") == -1);
+	CHECK(pa_wanted_find_piece(wanted, ".cold") == -1);
 }
 
 static void test_offers(void)
@@ -113,6 +119,16 @@ static void test_offers(void)
 	pa_layout_offer_symbol(&layout, PA_SYM_prb, 50, 5, true, &global);
 	CHECK(PA_SYM(&layout, prb) == 40 && global);
 	CHECK(layout.symbols[PA_SYM_prb].size == 4);
+
+	/* The lowest pieces; those without a size are none. */
+	for (uint64_t address = 70; address >= 10; address -= 10)
+		pa_layout_offer_piece(&layout, PA_SYM_prb, address,
+				      address == 20 ? 0 : 5);
+	CHECK(layout.symbols[PA_SYM_prb].pieces[0].address == 10);
+	CHECK(layout.symbols[PA_SYM_prb].pieces[1].address == 30);
+	CHECK(layout.symbols[PA_SYM_prb].pieces[2].address == 40);
+	CHECK(layout.symbols[PA_SYM_prb].pieces[2].size == 5);
+	CHECK(PA_SYM(&layout, prb) == 40);
 
 	pa_layout_offer_enumerator(&layout, PA_ENUM_PG_lru, 5);
 	pa_layout_offer_enumerator(&layout, PA_ENUM_PG_lru, 4);

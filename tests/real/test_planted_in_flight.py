@@ -260,7 +260,10 @@ def test_bio_that_has_dropped_its_pages(requests: Site, function: str) -> None:
 # Objects in the hands of those who take many pages.
 
 
-@pytest.mark.parametrize("takes", ["", "pin_user_pages", "bio_iov_iter_get_pages"])
+@pytest.mark.parametrize(
+    "takes",
+    ["", "pin_user_pages", "bio_iov_iter_get_pages", "io_sqe_buffers_register.cold"],
+)
 def test_array_that_another_array_names(site: Site, takes: str) -> None:
     """io_sqe_buffers_register() has nodes, which name buffers, which name pages."""
     folio = find(site, "anon")
@@ -272,6 +275,8 @@ def test_array_that_another_array_names(site: Site, takes: str) -> None:
     site.write(there, second.to_bytes(8, "little"))
     site.write(here, int(site.page(folio.pfn)).to_bytes(8, "little"))
     leak = "refcount-leak", folio.pfn, folio.pfn + folio.pages
+    if takes.endswith(".cold") and not site.prog.symbols(takes):
+        pytest.skip("nothing of it was moved away")
     if takes:
         put(site, words, inside(site, takes))
         site.expect_nothing()
