@@ -407,9 +407,16 @@ static void test_hostile(struct pa_memory *memory, struct pa_memmap *memmap)
 	pa_io_uring_walk_deinit(&walk);
 
 	walk = start(memory, memmap, &seen);
-	put_bytes(CTX + CTX_NR_BUFS, UINT32_MAX, 4);
+	put_bytes(CTX + CTX_NR_BUFS, UINT32_MAX - 1, 4);
 	CHECK_OK(pa_io_uring_visit(&walk, CTX));
 	CHECK(!seen.nr && walk.unreadable == 3);
+	pa_io_uring_walk_deinit(&walk);
+
+	/* io_rsrc_data_free() has put all of them: there is nothing to read. */
+	walk = start(memory, memmap, &seen);
+	put_bytes(CTX + CTX_NR_BUFS, UINT32_MAX, 4);
+	CHECK_OK(pa_io_uring_visit(&walk, CTX));
+	CHECK(!seen.nr && walk.unreadable == 2);
 	pa_io_uring_walk_deinit(&walk);
 
 	walk = start(memory, memmap, &seen);
