@@ -8,6 +8,7 @@ from typing import Iterator
 
 import drgn
 from drgn.helpers.linux import cpumask, sched
+from drgn.helpers.linux.pid import for_each_task
 from planting import PAGE_SIZE, Site
 
 
@@ -21,6 +22,22 @@ def sleeping_words(site: Site, sleeper: drgn.Object) -> Iterator[int]:
     """Of the live part of a sleeping task's stack, below its registers."""
     end = int(sleeper.stack) + 4 * PAGE_SIZE - drgn.sizeof(site.prog.type("struct pt_regs"))
     return zeros(site, int(sleeper.thread.sp) + 64, end - 64)
+
+
+def room_for_list(site: Site) -> "tuple[int, Iterator[int]]":
+    """Where a list_head may lie on a sleeping task's stack, and more words of it."""
+    for each in for_each_task(site.prog):
+        stack, sp = int(each.stack), int(each.thread.sp)
+        if each.on_cpu or not each.mm or not stack <= sp < stack + 4 * PAGE_SIZE - 512:
+            continue
+        words = sleeping_words(site, each)
+        last = next(words, 0)
+        for at in words:
+            if at == last + 8 and next(words, 0) and next(words, 0):
+                words = sleeping_words(site, each)
+                return last, (word for word in words if word > at)
+            last = at
+    raise AssertionError("no stack has room")
 
 
 def running_words(site: Site) -> "tuple[int, Iterator[int]]":

@@ -37,11 +37,7 @@ static int64_t in_flight(const struct pa_census *census)
 	return pages;
 }
 
-/*
- * Pages of which another finding says that their struct page is not to be
- * believed, so that no recount can tell what they are.
- */
-static int64_t disputed(const struct pa_check_context *c)
+int64_t pa_disputed_pages(const struct pa_check_context *c)
 {
 	int64_t block = (int64_t)PA_BIT(c->kernel->zones.pageblock_order);
 	uint64_t last = PA_NO_PFN;
@@ -80,7 +76,7 @@ static void report_moved(struct pa_check_context *c, const char *name,
 {
 	int64_t difference = stored - counted;
 	int64_t amount = difference < 0 ? -difference : difference;
-	int64_t unsure = disputed(c);
+	int64_t unsure = pa_disputed_pages(c);
 	bool moving = amount <= in_flight(c->census);
 	bool explained = amount <= unsure;
 	struct pa_finding *f = pa_finding_add(

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "census/hugetlb.h"
+#include "checks/counter.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
 
@@ -160,17 +161,24 @@ static bool check_recount(struct pool_check *k, const struct pa_hstate *h,
 	bool all_read = !census->pages_excluded && !census->pages_unreadable;
 	uint64_t nr = h->nr_node[node];
 	uint64_t marked = k->marked[node], listed = k->listed[node];
+	uint64_t found = nr < listed ? listed : marked;
+	int64_t unsure = pa_disputed_pages(k->c);
+	int64_t missing =
+		(int64_t)((nr < found ? found - nr : nr - found) << h->order);
 	struct pa_finding *f;
 
 	if (nr >= listed && (nr <= marked || !all_read))
 		return false;
 	if (nr >= listed && nr <= marked + count_garbage(census))
 		return false;
-	f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity,
-			   PA_NO_PFN, PA_NO_PFN,
+	f = pa_finding_add(k->c->findings, PA_CHECK_HUGETLB_POOL,
+			   missing <= unsure ? PA_INFO : k->severity, PA_NO_PFN,
+			   PA_NO_PFN,
 			   "%s: nr_huge_pages_node of node %" PRIu32
 			   " is %" PRIu64 ", but there are %" PRIu64,
-			   h->name, node, nr, nr < listed ? listed : marked);
+			   h->name, node, nr, found);
+	if (missing <= unsure)
+		pa_finding_number(f, "disputed_pages", unsure);
 	pa_finding_number(f, "folios_on_lists", (int64_t)listed);
 	if (all_read)
 		pa_finding_number(f, "folios_in_memory_map", (int64_t)marked);

@@ -88,7 +88,9 @@ def small_folios(site: Site, lru: LruList) -> "list[int]":
     """Those of one page, but for the list's ends."""
     head = site.flag("PG_head")
     pfns = folios(site, lru)[1:-1]
-    return [pfn for pfn in pfns if not int(site.flags(pfn)) & head]
+    # Those in somebody's hands are on their way.
+    held = {each["pfn"] for each in site.kernel().dossier(pfns)["in_hand"]}
+    return [pfn for pfn in pfns if pfn not in held and not int(site.flags(pfn)) & head]
 
 
 def counterpart(site: Site, lru: LruList, **other: object) -> LruList:

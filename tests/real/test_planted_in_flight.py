@@ -12,7 +12,7 @@ import pytest
 from drgn.helpers.linux import mm, pid, sched
 from folios import find, task
 from planting import OpenSite, Site, node_counter
-from stacks import inside, put, running_words, sleeping_words
+from stacks import inside, put, room_for_list, running_words, sleeping_words
 
 COUNTER = "zone-accounting"
 
@@ -99,9 +99,7 @@ def deferred_offset(site: Site) -> int:
 def test_list_like_that_of_thps_to_split(site: Site, scan: bool) -> None:
     """SLUB links slabs just so: only who scans the queue has THPs on its list."""
     folio = find(site, "thp")
-    (sleeper,) = site.events("aio")
-    words = sleeping_words(site, task(site, sleeper["pid"]))
-    head = next(at for at in words if next(words) == at + 8)
+    head, words = room_for_list(site)
     node = int(site.page(folio.pfn)) + deferred_offset(site)
     site.add(site.refcount(folio.pfn), 1)
     site.write(head, struct.pack("<2Q", node, node))
@@ -117,9 +115,7 @@ def test_list_like_that_of_thps_to_split(site: Site, scan: bool) -> None:
 def test_folio_that_becomes_part_of_a_huge_one(site: Site, collapses: bool) -> None:
     """collapse_file() has isolated it, and found it with a reference before."""
     folio = find(site, "shmem")
-    (sleeper,) = site.events("aio")
-    words = sleeping_words(site, task(site, sleeper["pid"]))
-    head = next(at for at in words if next(words) == at + 8)
+    head, words = room_for_list(site)
     node = int(site.lru(folio.pfn).address_of_())
     site.list_del(site.lru(folio.pfn))
     site.write(head, struct.pack("<2Q", node, node))
