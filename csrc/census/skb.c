@@ -37,7 +37,7 @@ struct skbs {
 struct finding {
 	struct pa_holder_walk *walk;
 	struct skbs *skbs;
-	/* Shared infos met; free socket buffers that are not the slab's. */
+	/* Shared infos met, 1: maybe of a free one; free ones of no slab. */
 	struct pa_map seen, free;
 	/* Objects are struct sk_buff_fclones. */
 	bool pairs;
@@ -113,11 +113,13 @@ static struct pa_error *read_skb(struct finding *finding, uint64_t address,
 	struct pa_holder_walk *walk = finding->walk;
 	const struct pa_layout *layout = walk->layout;
 	struct pa_skb_shared shared;
+	uint64_t unsure;
 	struct pa_error *err = pa_skb_read(walk->memory, layout, address, skb);
 
 	*ret = false;
-	if (!err && (skb->fclone != (uint64_t)fclone ||
-		     pa_map_has(&finding->seen, skb->shared)))
+	if (!err &&
+	    (skb->fclone != (uint64_t)fclone ||
+	     (pa_map_get(&finding->seen, skb->shared, &unsure) && !unsure)))
 		return NULL;
 	if (!err)
 		err = has_head(walk, skb, ret);
@@ -138,7 +140,9 @@ static struct pa_error *add_skb(struct finding *finding,
 {
 	const struct held held = { *skb, unsure };
 
-	return pa_map_set(&finding->seen, skb->shared, 0) &&
+	if (unsure && pa_map_has(&finding->seen, skb->shared))
+		return NULL;
+	return pa_map_set(&finding->seen, skb->shared, unsure) &&
 			       pa_array_append(&finding->skbs->list, held) ?
 		       NULL :
 		       &pa_error_no_memory;

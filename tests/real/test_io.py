@@ -273,29 +273,31 @@ def test_socket_buffer_of_a_pair(site: Site, refs: int) -> None:
         return False
 
     skbs = list(socket_buffers(site.prog))
-    lender = next(skb for skb in skbs if has_cached(skb) and not skb.head_frag and not skb.cloned)
+    heads = Counter(skb.head.value_() for skb in skbs)
     owners = {each["owner"] for each in site.kernel().references([(0, 1 << 21)])}
-    original = next(
-        skb
+    pairs = [
+        drgn.cast("struct sk_buff_fclones *", skb)
         for skb in skbs
-        if skb.fclone == 1 and skb.head != lender.head and skb.value_() in owners
-    )
-    pair = drgn.cast("struct sk_buff_fclones *", original)
-    size = drgn.sizeof(lender[0])
-    site.write(pair.skb2.address_, site.prog.read(lender.value_(), size))
-    # The lender is none any more.
-    for fclone, value in ((lender.fclone, 3), (pair.skb2.fclone, 2)):
-        byte = site.prog.read_u8(fclone.address_) & ~(3 << fclone.bit_offset_)
-        site.write(fclone.address_, bytes([byte | value << fclone.bit_offset_]))
+        if skb.fclone == 1 and heads[skb.head.value_()] == 1 and skb.value_() in owners
+    ]
+    # Of which the other has no head.
+    pairs = [pair for pair in pairs if pair.fclone_ref.refs.counter == 1 and not pair.skb2.head]
+    lender = next(pair for pair in pairs if has_cached(pair.skb1.address_of_()))
+    pair = next(pair for pair in pairs if pair.value_() != lender.value_())
+    site.write(pair.skb2.address_, site.prog.read(lender.value_(), drgn.sizeof(lender.skb1)))
+    fclone = pair.skb2.fclone
+    byte = site.prog.read_u8(fclone.address_) & ~(3 << fclone.bit_offset_)
+    site.write(fclone.address_, bytes([byte | 2 << fclone.bit_offset_]))
     site.set(pair.fclone_ref.refs.counter, refs)
+    # The lender is none any more.
+    site.set(lender.fclone_ref.refs.counter, 0)
     site.expect_nothing()
-    kinds = {
-        each["owner"]: each["kind"]
-        for each in site.kernel().references([(0, 1 << 21)])
-        if each["holder"] == "socket buffer"
-    }
-    for skb in (original.value_(), pair.skb2.address_):
-        assert kinds[skb] == ("unsure" if refs == 1 else "get")
+    references = site.kernel().references([(0, 1 << 21)])
+    for skb in (pair.skb1, lender.skb1):
+        start = skb.head.value_()
+        end = start + skb.end.value_() + drgn.sizeof(site.prog.type("struct skb_shared_info"))
+        kinds = {each["kind"] for each in references if start <= each["slot"] < end}
+        assert kinds == ({"unsure"} if refs == 1 else {"get"})
 
 
 def test_kernel_pages(kernel: str, program: drgn.Program, open_dump: Open) -> None:
