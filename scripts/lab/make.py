@@ -20,7 +20,7 @@ from .qemu import Machine
 from .run import LabError, say
 
 CMDLINE = "console=ttyS0 panic=-1 oops=panic printk.time=1"
-TRIES = 3
+TRIES = 6
 # A guest that says nothing for so long hangs; TCG on a busy machine is slow.
 SILENCE_SECONDS = 300
 
