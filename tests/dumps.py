@@ -43,7 +43,7 @@ RECIPES = (
 
 
 #: What some tests want besides.
-MORE = ("files", "pmem2", "memmap-on-memory")
+MORE = ("files", "pmem2", "memmap-on-memory", "p2pdma")
 #: The last that are wanted: of kernels that lose blocks round poisoned pages.
 LAST = (
     ("v5.10-amd64", "poison"),

@@ -102,6 +102,13 @@ RECIPES: dict[str, Recipe] = {
             modules=work.PMEM_MODULES,
         ),
         Recipe(
+            "p2pdma",
+            "a device's own memory, lent to other devices: an NVMe controller's buffer",
+            lambda kernel: work.memory(kernel) + work.END,
+            hardware=Hardware(devices=("nvme,serial=cmb,cmb_size_mb=64",)),
+            applies=lambda kernel: kernel.has_config("PCI_P2PDMA"),
+        ),
+        Recipe(
             "poison",
             "soft and hard memory errors on every kind of page, handled rightly",
             lambda kernel: (

@@ -41,6 +41,7 @@ RECIPES: "dict[str, tuple[str, ...]]" = {
     "poison-instant-block": ("v6.12", "v7"),
     "poison-instant-soft": ("v5.10-amd64",),
     "devdax-put-loop": ("v5.10",),
+    "p2pdma": (),
     "pmem2": (),
     "hotplug-again": (),
     "memmap-on-memory": (),

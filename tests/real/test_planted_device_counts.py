@@ -16,7 +16,7 @@ from drgn.helpers.linux.percpu import per_cpu_ptr
 from drgn.helpers.linux.pid import find_task
 from drgn.helpers.linux.slab import slab_object_info
 from places import altmap
-from planting import PAGE_SIZE, Expected, Site
+from planting import PAGE_SIZE, Expected, OpenSite, Site
 
 IDLE_PAGES = 64
 
@@ -179,3 +179,19 @@ def test_pages_that_memunmap_pages_puts(site: Site) -> None:
     site.expect_nothing()
     site.set(site.refcount(first + 10), 1)
     site.expect(found("soft-offline-leak", (first + 10, first + 11)))
+
+
+def test_memory_lent_to_other_devices(open_site: OpenSite) -> None:
+    """An NVMe controller's buffer: who has pages of it only drivers know."""
+    site = open_site("v7", "p2pdma")
+    with site.planted():
+        (pgmap,) = pgmaps(site)
+        ((start, end),) = pgmap["ranges"]
+        assert (pgmap["type"], pgmap["device"]) == ("p2pdma", device_of(site, start))
+        assert end - start == (64 << 20) // PAGE_SIZE
+        assert {int(site.refcount(pfn)) for pfn in range(start, end, 61)} == {0}
+        site.expect_nothing()
+        site.add(site.refcount(end - 1), 1)
+        site.expect_nothing()
+        site.write(int(site.page(start)) + 8, bytes(8))
+        site.expect(("pgmap-dangling", "bug", start, start + 1))
