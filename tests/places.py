@@ -63,7 +63,9 @@ def free_object(site: Site, names: "tuple[str, ...]") -> "tuple[str, int]":
         for each in slab.slab_cache_for_each_allocated_object(cache, "char"):
             other = int(each) + size
             info = slab.slab_object_info(site.prog, other)
-            if info is not None and not info.allocated and info.address == other:
+            if info is None or info.slab_cache != cache:
+                continue
+            if not info.allocated and info.address == other:
                 return name, other
     raise AssertionError("no free object")
 
