@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any, Callable
 
 from . import elfcore, initramfs, kernels
 from .gdb import Gdb
-from .make import SILENCE_SECONDS, TRIES, Dump
+from .make import SILENCE_SECONDS, Dump, build
 from .paths import lab_dir, lock
 from .qemu import Hardware, Machine
-from .run import LabError, run, say, tool
+from .run import LabError, run, tool
 
 # Without panic=-1, a machine that panicked stays as it is.
 CMDLINE = "console=ttyS0 oops=panic printk.time=1"
@@ -86,24 +85,8 @@ def dump(kernel: str, how: str) -> Dump:
     with lock(f"dump-{path.name}"):
         if not (path / "meta.json").exists():
             with lock("qemu"):
-                _make(image, how, path)
+                build(path, lambda work: _boot(image, how, work))
     return Dump(path, image)
-
-
-def _make(kernel: kernels.Kernel, how: str, path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    work = path.with_name(path.name + ".new")
-    for attempt in range(1, TRIES + 1):
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        try:
-            _boot(kernel, how, work)
-            break
-        except LabError as error:
-            if attempt == TRIES:
-                raise
-            say(f"{path.name}: {error}; trying again")
-    work.rename(path)
 
 
 def _boot(kernel: kernels.Kernel, how: str, work: Path) -> None:
@@ -131,8 +114,6 @@ def _boot(kernel: kernels.Kernel, how: str, work: Path) -> None:
         "crash": facts,
     }
     (work / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
-    for leftover in ("ram", "truth.raw", "initramfs", "qmp.sock", "host.sock", "gdb.sock"):
-        (work / leftover).unlink(missing_ok=True)
 
 
 def _serve_until_crash(machine: Machine) -> None:

@@ -10,7 +10,7 @@ import tarfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from . import elfcore, initramfs, kernels, recipes
 from .expected import Scene
@@ -80,17 +80,18 @@ def dump(kernel: str, recipe: str = "light", again: bool = False) -> Dump:
                 raise LabError(f"recipe {recipe} does not apply to {kernel}")
             # One machine at a time: each takes a core and its memory.
             with lock("qemu"):
-                _make(image, cooked, path)
+                build(path, lambda work: _boot(image, cooked, work))
     return Dump(path, image)
 
 
-def _make(kernel: kernels.Kernel, recipe: recipes.Recipe, path: Path) -> None:
+def build(path: Path, boot: Callable[[Path], None]) -> None:
+    """Have BOOT make what belongs in PATH: beside it, and tried again where the guest failed."""
     work = path.with_name(path.name + ".new")
     for attempt in range(1, TRIES + 1):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         try:
-            _boot(kernel, recipe, work)
+            boot(work)
             break
         except RecipeFailed:
             raise

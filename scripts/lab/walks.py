@@ -9,17 +9,16 @@ is done.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from . import elfcore, initramfs, kernels
 from .instants import Breakpoints
-from .make import SILENCE_SECONDS, TRIES, Dump
+from .make import SILENCE_SECONDS, Dump, build
 from .paths import lab_dir, lock
 from .qemu import Hardware, Machine
-from .run import LabError, say
+from .run import LabError
 
 CMDLINE = "console=ttyS0 panic=-1 oops=panic printk.time=1"
 # Of x86-64: pages of a section, which a memory block of these machines is.
@@ -120,24 +119,8 @@ def dump(kernel: str, name: str) -> WalkDump:
     with lock(f"dump-{path.name}"):
         if not (path / "meta.json").exists():
             with lock("qemu"):
-                _make(image, name, path)
+                build(path, lambda work: _boot(image, name, work))
     return WalkDump(path, image)
-
-
-def _make(kernel: kernels.Kernel, name: str, path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    work = path.with_name(path.name + ".new")
-    for attempt in range(1, TRIES + 1):
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        try:
-            _boot(kernel, name, work)
-            break
-        except LabError as error:
-            if attempt == TRIES:
-                raise
-            say(f"{path.name}: {error}; trying again")
-    work.rename(path)
 
 
 def _pieces(walk: Walk) -> list[str]:
@@ -198,8 +181,6 @@ def _boot(kernel: kernels.Kernel, name: str, work: Path) -> None:
         },
     }
     (work / "meta.json").write_text(json.dumps(meta, indent=1) + "\n")
-    for leftover in ("ram", "truth.raw", "initramfs", "qmp.sock", "host.sock", "gdb.sock"):
-        (work / leftover).unlink(missing_ok=True)
 
 
 def _hear(machine: Machine, wanted: str) -> str:
