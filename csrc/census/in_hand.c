@@ -89,6 +89,22 @@ static const enum pa_symbol_id skbs[] = {
 	PA_SYM_pskb_expand_head,
 };
 
+#define SET(array)                                      \
+	{                                               \
+		array, sizeof(array) / sizeof(array[0]) \
+	}
+
+/* What all of those are about; PA_IN_HAND_ALL: those that take, besides. */
+static const struct {
+	const enum pa_symbol_id *functions;
+	size_t nr;
+} sets[] = {
+	[PA_IN_HAND_DROPPING] = SET(dropping),
+	[PA_IN_HAND_BIOS] = SET(bios),
+	[PA_IN_HAND_SKBS] = SET(skbs),
+	[PA_IN_HAND_ALL] = SET(taking),
+};
+
 struct collect {
 	const struct pa_census *census;
 	enum pa_in_hand_tasks tasks;
@@ -98,22 +114,19 @@ struct collect {
 	bool failed;
 };
 
+static bool is_in(const struct collect *collect, const struct pa_stack *stack,
+		  enum pa_in_hand_tasks tasks)
+{
+	return pa_stack_is_in(collect->census->kernel->layout, stack,
+			      sets[tasks].functions, sets[tasks].nr);
+}
+
 static bool is_of_interest(const struct collect *collect,
 			   const struct pa_stack *stack)
 {
-	const struct pa_layout *layout = collect->census->kernel->layout;
-
-	if (collect->tasks == PA_IN_HAND_BIOS)
-		return pa_stack_is_in(layout, stack, bios,
-				      sizeof(bios) / sizeof(bios[0]));
-	if (collect->tasks == PA_IN_HAND_SKBS)
-		return pa_stack_is_in(layout, stack, skbs,
-				      sizeof(skbs) / sizeof(skbs[0]));
-	return pa_stack_is_in(layout, stack, dropping,
-			      sizeof(dropping) / sizeof(dropping[0])) ||
+	return is_in(collect, stack, collect->tasks) ||
 	       (collect->tasks == PA_IN_HAND_ALL &&
-		pa_stack_is_in(layout, stack, taking,
-			       sizeof(taking) / sizeof(taking[0])));
+		is_in(collect, stack, PA_IN_HAND_DROPPING));
 }
 
 static bool add(struct collect *collect, bool of_interest, uint64_t address,

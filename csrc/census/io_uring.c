@@ -64,6 +64,7 @@ struct pa_error *pa_io_uring_prepare(struct pa_holder_walk *walk,
 {
 	struct rings *rings;
 	struct pa_error *err;
+	size_t nr;
 
 	if (!PA_HAS_TYPE(walk->layout, io_ring_ctx))
 		return NULL;
@@ -76,7 +77,10 @@ struct pa_error *pa_io_uring_prepare(struct pa_holder_walk *walk,
 	err = pa_files_get(walk, PA_OPEN_IO_URING, &rings->files);
 	if (!err)
 		err = pa_io_uring_exits_find(walk, &rings->exits);
-	if (!err)
+	nr = err ? 0 :
+		   rings->files->objects[PA_OPEN_IO_URING].length +
+			     rings->exits.list.length;
+	if (!err && nr)
 		err = pa_in_hand_init(walk->census, walk->memory,
 				      PA_IN_HAND_DROPPING, &rings->in_hand);
 	if (err) {
@@ -84,8 +88,7 @@ struct pa_error *pa_io_uring_prepare(struct pa_holder_walk *walk,
 		return err;
 	}
 	*state_ret = rings;
-	*nr_ret = rings->files->objects[PA_OPEN_IO_URING].length ||
-		  rings->exits.list.length;
+	*nr_ret = nr != 0;
 	return NULL;
 }
 

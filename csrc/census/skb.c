@@ -302,7 +302,7 @@ struct pa_error *pa_skb_prepare(struct pa_holder_walk *walk, void **state_ret,
 	if (!finding.skbs)
 		return &pa_error_no_memory;
 	err = find_all(&finding);
-	if (!err)
+	if (!err && finding.skbs->list.length)
 		err = pa_in_hand_init(walk->census, walk->memory,
 				      PA_IN_HAND_SKBS, &finding.skbs->in_hand);
 	pa_map_deinit(&finding.seen);

@@ -65,10 +65,7 @@ static bool is_list(const uint8_t *bytes, uint64_t address)
 {
 	uint64_t next = pa_load_u64(bytes), prev = pa_load_u64(bytes + 8);
 
-	if (!next && !prev)
-		return true;
-	return pa_is_kernel_address(next) && pa_is_kernel_address(prev) &&
-	       !((next | prev) & 7) && (next == address) == (prev == address);
+	return (!next && !prev) || pa_is_list_head(next, prev, address);
 }
 
 /* Whether a compact_control is at @address, with @nr lists of free pages. */
@@ -94,12 +91,8 @@ static bool is_control(struct taken *taken, uint64_t address, uint32_t nr)
 			     address + free_at + 16 * i))
 			return false;
 
-	uint64_t zone_address = PA_GET(layout, bytes, compact_control, zone);
-
-	pa_array_for_each(zone, &kernel->zones.list)
-		if (zone->address == zone_address)
-			return true;
-	return false;
+	return pa_zone_at(&kernel->zones,
+			  PA_GET(layout, bytes, compact_control, zone));
 }
 
 /*

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "census/poisoned.h"
+#include "kernel/list.h"
 #include "kernel/stack.h"
 
 const char *const pa_walk_names[PA_NR_WALKS] = {
@@ -127,14 +128,6 @@ static void look_at_code(struct finding *f, uint64_t word)
 			pa_is_in_function(layout, hotplug[i].symbol, word);
 }
 
-/* A list_head at @address, empty or not. */
-static bool is_list(const uint64_t *words, uint64_t address)
-{
-	return pa_is_kernel_address(words[0]) && !(words[0] & 7) &&
-	       pa_is_kernel_address(words[1]) && !(words[1] & 7) &&
-	       (words[0] == address) == (words[1] == address);
-}
-
 /* Whether @words, which lie at @address, are a compact_control. */
 static bool is_control(const struct finding *f, const uint64_t *words,
 		       uint64_t address)
@@ -150,13 +143,15 @@ static bool is_control(const struct finding *f, const uint64_t *words,
 	size_t free_at = PA_OFFSETOF(layout, compact_control, freepages);
 	size_t migrate_at = PA_OFFSETOF(layout, compact_control, migratepages);
 	const uint64_t *free_list = words + free_at / 8;
+	const uint64_t *migrate_list = words + migrate_at / 8;
 	const uint8_t *bytes = (const uint8_t *)words;
 
 	/* alloc_contig_range() leaves the lists of free pages at 0. */
-	if (!is_list(free_list, address + free_at) &&
+	if (!pa_is_list_head(free_list[0], free_list[1], address + free_at) &&
 	    (free_list[0] || free_list[1]))
 		return false;
-	if (!is_list(words + migrate_at / 8, address + migrate_at) ||
+	if (!pa_is_list_head(migrate_list[0], migrate_list[1],
+			     address + migrate_at) ||
 	    pa_load_u32(bytes + PA_OFFSETOF(layout, compact_control,
 					    nr_freepages)) > MAX_ISOLATED ||
 	    pa_load_u32(bytes + PA_OFFSETOF(layout, compact_control,
@@ -185,14 +180,6 @@ static void keep_control(struct finding *f, const struct pa_zone *zone,
 		f->positions[i] = members[i]->known ?
 					  words[members[i]->offset / 8] :
 					  PA_NO_PFN;
-}
-
-static const struct pa_zone *zone_at(const struct finding *f, uint64_t address)
-{
-	pa_array_for_each(zone, &f->kernel->zones.list)
-		if (zone->address == address)
-			return zone;
-	return NULL;
 }
 
 /* All that is asked of a compact_control, within @size bytes of it. */
@@ -234,7 +221,8 @@ static void look_for_control(struct finding *f, const struct pa_stack *stack)
 	     i < stack->nr && i - zone_at_word + size <= stack->nr; i++) {
 		size_t start = i - zone_at_word;
 		uint64_t address = stack->address + start * 8;
-		const struct pa_zone *zone = zone_at(f, stack->words[i]);
+		const struct pa_zone *zone =
+			pa_zone_at(&f->kernel->zones, stack->words[i]);
 
 		if (!zone || !is_control(f, &stack->words[start], address))
 			continue;

@@ -42,4 +42,12 @@ struct pa_error *pa_list_walk_back(struct pa_memory *memory, uint64_t head,
 				   uint64_t limit, pa_list_visit_fn visit,
 				   void *arg, struct pa_list_result *ret);
 
+/* Whether a list_head at @address may have these links: empty, or not. */
+static inline bool pa_is_list_head(uint64_t next, uint64_t prev,
+				   uint64_t address)
+{
+	return pa_is_kernel_address(next) && pa_is_kernel_address(prev) &&
+	       !((next | prev) & 7) && (next == address) == (prev == address);
+}
+
 #endif

@@ -327,6 +327,14 @@ const struct pa_zone *pa_zone_find(const struct pa_zones *zones, uint32_t node,
 	return NULL;
 }
 
+const struct pa_zone *pa_zone_at(const struct pa_zones *zones, uint64_t address)
+{
+	pa_array_for_each(zone, &zones->list)
+		if (zone->address == address)
+			return zone;
+	return NULL;
+}
+
 bool pa_zones_span(const struct pa_zones *zones, uint64_t pfn)
 {
 	for (size_t i = 0; i < zones->list.length; i++)

@@ -79,6 +79,10 @@ void pa_zones_deinit(struct pa_zones *zones);
 const struct pa_zone *pa_zone_find(const struct pa_zones *zones, uint32_t node,
 				   uint32_t index);
 
+/* The one whose struct zone is at that virtual address; NULL: none is. */
+const struct pa_zone *pa_zone_at(const struct pa_zones *zones,
+				 uint64_t address);
+
 /* zone_spans_pfn() */
 static inline bool pa_zone_spans(const struct pa_zone *zone, uint64_t pfn)
 {
