@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from drgn.helpers.linux import mmzone
+from drgn.helpers.linux import mm, mmzone
 from dumps import POISONED
 from planting import TAKEN_OFF, Expected, FreeBlock, OpenSite, Site, has_member
 from poison import block_of, counts_in_blocks, leaves_in_buddy, poison
@@ -228,6 +228,7 @@ def completes_another(site: Site, first: int, order: int) -> bool:
     before = first - (1 << order)
     return (
         first >> order & 1 == 1
+        and not mm.PageCompound(site.page(before))
         and int(site.refcount(before)) > 0
         and not any(int(site.refcount(pfn)) for pfn in range(before + 1, first))
     )
