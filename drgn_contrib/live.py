@@ -6,13 +6,18 @@ after what it counts, and each may have changed in between. So what looks wrong 
 pages, folios and holders all anew, until it has been the same so many times in a row that
 chance is no explanation, while its struct pages, looked at in between, held still too. What
 is gone in a single read was a change that was under way.
+
+As many pages look wrong as change while one read lasts, and to judge one takes time. So the
+first read only says which they are, and each other one judges what the one before said.
 """
 
 from __future__ import annotations
 
+import bisect
 import os
 import re
 import resource
+import struct
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 #: What is the same in so many reads in a row is there.
 SETTLED = 4
 #: What does not hold still for so many is dropped.
-MAX_READS = 8
+MAX_READS = 10
 #: Between two reads its pages are looked at so often, so many seconds apart.
 LOOKS = 6
 PAUSE = 0.06
@@ -85,21 +90,25 @@ def audit_live(
     """
     begun, cpu_begun = time.monotonic(), _cpu_seconds()
     kernel = opened.kernel
-    result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
+    result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, among=b"")
     now = time.monotonic()
     suspects = {_key(f): _Suspect(f, now) for f in _suspicious(result)}
     reads, dropped = 1, 0
     best = {check["id"]: check for check in result["checks"]}
-    while (reads < MAX_READS and any(s.reads < SETTLED for s in suspects.values())) or (
-        reads < SETTLED and any(c["status"] in _BY_CHANCE for c in best.values())
+    whole = _whole(result)
+    while (
+        (reads == 1 and result["disturbed"])
+        or (reads < MAX_READS and any(s.reads < SETTLED for s in suspects.values()))
+        or (reads <= SETTLED and any(c["status"] in _BY_CHANCE for c in best.values()))
     ):
         moved = _watch(kernel, suspects)
         kernel = Kernel(opened.source, opened.layout, threads=opened.threads)
-        result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
+        left, among, before = result["disturbed"], _among(result, suspects), whole
+        result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, among=among)
         reads += 1
         now = time.monotonic()
         found = {_key(f): f for f in result["findings"]}
-        whole = {c["id"] for c in result["checks"] if c["status"] not in _BY_CHANCE}
+        whole = _whole(result)
         for key, suspect in list(suspects.items()):
             again = found.get(key)
             if again is not None and _same(again, suspect.found) and key not in moved:
@@ -114,9 +123,11 @@ def audit_live(
                 suspect.restart(again, now)
         for key, new in ((_key(f), f) for f in _suspicious(result)):
             # What no read could see before; else it is a change that is under way now.
-            if best[key[0]]["status"] in _BY_CHANCE and key not in suspects:
+            first = reads == 2 and _is_left(new, left)
+            if (first or best[key[0]]["status"] in _BY_CHANCE) and key not in suspects:
                 suspects[key] = _Suspect(new, now)
-        best.update((c["id"], c) for c in result["checks"] if c["id"] in whole)
+        # What it judged is what the one before saw, which must be all.
+        best.update((c["id"], c) for c in result["checks"] if c["id"] in whole & before)
     result["checks"] = list(best.values())
     settled = {key: s for key, s in suspects.items() if s.reads >= SETTLED}
     unsettled = [
@@ -187,6 +198,27 @@ def _key(found: _Found) -> _Key:
     else:
         what = re.sub(r"\d+", "#", found["summary"])
     return found["check"], found["pfn"], found["pfn_end"], what
+
+
+def _whole(result: Mapping[str, Any]) -> "set[str]":
+    """The checks that a read had all for."""
+    return {c["id"] for c in result["checks"] if c["status"] not in _BY_CHANCE}
+
+
+def _among(result: Mapping[str, Any], suspects: "Mapping[_Key, _Suspect]") -> bytes:
+    """Pages for the next read to judge: a torn one may not have seen a suspect again."""
+    pfns = [s.found["pfn"] for s in suspects.values() if s.found["pfn"] is not None]
+    return bytes(result["disturbed"]) + struct.pack(f"{len(pfns)}Q", *pfns)
+
+
+def _is_left(found: _Found, left: bytes) -> bool:
+    """Whether it is of a page that the first read left to the second."""
+    pfn = found["pfn"]
+    if pfn is None:
+        return False
+    pfns = memoryview(left).cast("Q")
+    at = bisect.bisect_left(pfns, pfn)
+    return at < len(pfns) and pfns[at] == pfn
 
 
 def _pfns(found: _Found) -> Sequence[int]:

@@ -271,9 +271,8 @@ static struct pa_error *find_in_requests(struct finding *finding)
 }
 
 /* Bios on the stack of a task that is in __blkdev_direct_IO_simple(). */
-static bool visit_stack(void *arg, const struct pa_stack *stack)
+static bool visit_stack(struct finding *finding, const struct pa_stack *stack)
 {
-	struct finding *finding = arg;
 	uint64_t function =
 		PA_SYM(finding->walk->layout, __blkdev_direct_IO_simple);
 	bool inside = false;
@@ -299,18 +298,16 @@ static bool visit_stack(void *arg, const struct pa_stack *stack)
 static struct pa_error *ask_waiters(struct finding *finding)
 {
 	struct pa_holder_walk *walk = finding->walk;
-	uint64_t unread = 0;
-	struct pa_error *err;
+	const struct pa_stacks *stacks = &walk->census->stacks;
 
 	if (!finding->waited.length ||
 	    !PA_HAS_SYM(walk->layout, __blkdev_direct_IO_simple))
 		return NULL;
-	err = pa_holder_unread(walk,
-			       pa_stacks_visit(walk->kernel, walk->memory,
-					       &walk->census->cpu_tasks,
-					       visit_stack, finding, &unread));
-	walk->unreadable += unread;
-	return err ? err : finding->err;
+	pa_array_for_each(stack, &stacks->list)
+		if (!visit_stack(finding, stack))
+			break;
+	walk->unreadable += stacks->unread;
+	return finding->err;
 }
 
 void pa_bio_destroy(void *state)

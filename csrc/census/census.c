@@ -93,10 +93,12 @@ void pa_census_destroy(struct pa_census *census)
 	pa_array_deinit(&census->anomalies);
 	pa_array_deinit(&census->poisoned);
 	pa_array_deinit(&census->hugetlb);
+	pa_stacks_deinit(&census->stacks);
 	pa_array_deinit(&census->handled);
 	pa_array_for_each(fault, &census->faults)
 		free(fault->list);
 	pa_array_deinit(&census->faults);
+	pa_disturbed_deinit(&census->disturbed);
 	pa_lru_census_destroy(census->lru);
 	pa_hugetlb_census_destroy(census->hugetlb_pools);
 	pa_slabs_destroy(census->slabs);
@@ -135,14 +137,16 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 };
 
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,
-				  bool references, struct pa_job *job,
-				  struct pa_census **ret)
+				  bool references,
+				  const struct pa_disturbed *among,
+				  struct pa_job *job, struct pa_census **ret)
 {
 	struct pa_census *census = calloc(1, sizeof(*census));
 
 	if (!census)
 		return &pa_error_no_memory;
 	census->kernel = kernel;
+	census->among = among;
 	census->classes =
 		calloc(kernel->sections.list.length, sizeof(*census->classes));
 	census->zones =
@@ -171,6 +175,7 @@ struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 			return err;
 		}
 	}
+	pa_disturbed_settle(&census->disturbed);
 	*ret = census;
 	return NULL;
 }

@@ -13,6 +13,7 @@
 
 #include "base/array.h"
 #include "base/job.h"
+#include "census/disturbed.h"
 #include "kernel/kernel.h"
 #include "kernel/memmap.h"
 #include "kernel/stack.h"
@@ -140,6 +141,8 @@ struct pa_handled {
 	uint64_t pfn;
 	/* Virtual address of the task_struct. */
 	uint64_t task;
+	/* The task is splitting a folio. */
+	bool splits;
 };
 
 /* What the scan counted in one zone (by the pages' own flags); in pages. */
@@ -307,6 +310,10 @@ struct pa_census {
 	PA_ARRAY(struct pa_poisoned) poisoned;
 	PA_ARRAY(struct pa_hugetlb_folio) hugetlb;
 	PA_ARRAY(struct pa_list_fault) faults;
+	/* See disturbed.h; NULL: all are judged. Borrowed. */
+	const struct pa_disturbed *among;
+	/* ->among: what would be judged without it. */
+	struct pa_disturbed disturbed;
 	/* census/lru.h, census/hugetlb.h; owned, NULL until built. */
 	struct pa_lru_census *lru;
 	struct pa_hugetlb_census *hugetlb_pools;
@@ -339,6 +346,8 @@ struct pa_census {
 	uint64_t kernel_pages_filtered;
 	/* What each CPU was doing. */
 	struct pa_cpu_tasks cpu_tasks;
+	/* What tasks have on their stacks. */
+	struct pa_stacks stacks;
 	/* By pfn; and how many tasks' stacks could not be read. */
 	PA_ARRAY(struct pa_handled) handled;
 	uint64_t stacks_unread;
@@ -354,12 +363,13 @@ struct pa_census {
 
 /*
  * Builds the memory map's parts, and with @references those from
- * PA_CENSUS_SLABS on too: everything that refers to pages. Owned by the
- * caller.
+ * PA_CENSUS_SLABS on too: everything that refers to pages. @among: of those
+ * judges these only, if it is not NULL; borrowed. Owned by the caller.
  */
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,
-				  bool references, struct pa_job *job,
-				  struct pa_census **ret);
+				  bool references,
+				  const struct pa_disturbed *among,
+				  struct pa_job *job, struct pa_census **ret);
 void pa_census_destroy(struct pa_census *census);
 
 extern const char *const pa_census_part_names[PA_NR_CENSUS_PARTS];

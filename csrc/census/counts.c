@@ -157,8 +157,11 @@ static struct pa_error *counter_finish(void *arg, void *worker, bool failed)
 	counts->entire += c->counts.entire;
 	counts->pins += c->counts.pins;
 	counts->unjudged += c->counts.unjudged;
-	if (!failed && !pa_array_extend(&counts->list, &c->counts.list))
+	if (!failed &&
+	    (!pa_array_extend(&counts->list, &c->counts.list) ||
+	     !pa_disturbed_extend(&census->disturbed, &c->disturbed)))
 		err = &pa_error_no_memory;
+	pa_disturbed_deinit(&c->disturbed);
 	pa_array_deinit(&c->counts.list);
 	free(c->counts.nodes);
 	pa_memmap_destroy(c->memmap);

@@ -27,7 +27,6 @@ struct finding {
 	/* From a folio's struct page to the links. */
 	uint64_t offset;
 	uint64_t head, task;
-	uint64_t unread;
 	struct pa_error *err;
 };
 
@@ -89,10 +88,9 @@ static struct pa_error *look_at(struct finding *f, uint64_t head,
 	return pa_holder_unread(f->walk, err);
 }
 
-static bool visit_stack(void *arg, const struct pa_stack *stack)
+static bool visit_stack(struct finding *f, const struct pa_stack *stack)
 {
 	static const enum pa_symbol_id scan[] = { PA_SYM_deferred_split_scan };
-	struct finding *f = arg;
 
 	/* SLUB has lists of slabs on its stack whose links lie like these. */
 	if (PA_HAS_SYM(f->walk->layout, deferred_split_scan) &&
@@ -108,7 +106,6 @@ struct pa_error *pa_deferred_split_prepare(struct pa_holder_walk *walk,
 					   void **state_ret, uint64_t *nr_ret)
 {
 	struct finding f = { .walk = walk };
-	struct pa_error *err;
 
 	if (!find_offset(walk->kernel, &f.offset))
 		return NULL;
@@ -116,13 +113,12 @@ struct pa_error *pa_deferred_split_prepare(struct pa_holder_walk *walk,
 	if (!f.queues)
 		return &pa_error_no_memory;
 	*state_ret = f.queues;
-	err = pa_stacks_visit(walk->kernel, walk->memory,
-			      &walk->census->cpu_tasks, visit_stack, &f,
-			      &f.unread);
-	err = pa_holder_unread(walk, err);
-	walk->unreadable += f.unread;
+	pa_array_for_each(stack, &walk->census->stacks.list)
+		if (!visit_stack(&f, stack))
+			break;
+	walk->unreadable += walk->census->stacks.unread;
 	*nr_ret = f.queues->list.length;
-	return err ? err : f.err;
+	return f.err;
 }
 
 struct pa_error *pa_deferred_split_item(struct pa_holder_walk *walk,

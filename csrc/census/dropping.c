@@ -16,23 +16,6 @@ static const enum pa_symbol_id functions[] = {
 	PA_SYM_tlb_flush_rmaps,
 };
 
-struct search {
-	const struct pa_layout *layout;
-	struct pa_dropping *dropping;
-	bool failed;
-};
-
-static bool visit(void *arg, const struct pa_stack *stack)
-{
-	struct search *search = arg;
-
-	if (pa_stack_is_in(search->layout, stack, functions,
-			   sizeof(functions) / sizeof(functions[0])))
-		search->failed =
-			!pa_array_append(&search->dropping->tasks, stack->task);
-	return !search->failed;
-}
-
 static int compare(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -41,23 +24,18 @@ static int compare(const void *a, const void *b)
 }
 
 struct pa_error *pa_dropping_find(const struct pa_census *census,
-				  struct pa_memory *memory,
 				  struct pa_dropping *ret)
 {
-	struct search search = {
-		.layout = census->kernel->layout,
-		.dropping = ret,
-	};
-	struct pa_error *err = pa_stacks_visit(census->kernel, memory,
-					       &census->cpu_tasks, visit,
-					       &search, &ret->unread);
-
-	if (!err && search.failed)
-		err = &pa_error_no_memory;
+	pa_array_for_each(stack, &census->stacks.list)
+		if (pa_stack_is_in(census->kernel->layout, stack, functions,
+				   sizeof(functions) / sizeof(functions[0])) &&
+		    !pa_array_append(&ret->tasks, stack->task))
+			return &pa_error_no_memory;
+	ret->unread = census->stacks.unread;
 	if (ret->tasks.length)
 		qsort(ret->tasks.items, ret->tasks.length,
 		      sizeof(*ret->tasks.items), compare);
-	return err;
+	return NULL;
 }
 
 void pa_dropping_deinit(struct pa_dropping *dropping)

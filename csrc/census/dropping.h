@@ -18,7 +18,6 @@ struct pa_dropping {
 
 /* @ret is zeroed before. */
 struct pa_error *pa_dropping_find(const struct pa_census *census,
-				  struct pa_memory *memory,
 				  struct pa_dropping *ret);
 void pa_dropping_deinit(struct pa_dropping *dropping);
 

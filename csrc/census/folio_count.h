@@ -21,6 +21,8 @@ struct pa_folio_counter {
 	bool listed;
 	/* This thread's sums and discrepancies. */
 	struct pa_counts counts;
+	/* See pa_census. */
+	struct pa_disturbed disturbed;
 
 	/* The compound page that the pass is in: pfn < end. */
 	uint64_t end, next;

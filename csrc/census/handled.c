@@ -27,8 +27,19 @@ static void collect_zones(struct pa_census *census,
 	}
 }
 
+static const enum pa_symbol_id splits[] = {
+	PA_SYM_split_huge_page_to_list,
+	PA_SYM_split_huge_page_to_list_to_order,
+	PA_SYM___folio_split,
+	PA_SYM_folio_split_unmapped,
+};
+
+#define NR(array) (sizeof(array) / sizeof((array)[0]))
+
 struct collect {
 	struct pa_census *census;
+	/* Tasks that are in one of @splits. */
+	PA_ARRAY(uint64_t) splitters;
 	/* The CPU whose task made the kernel panic: all that it does is stuck. */
 	uint64_t panic_cpu;
 };
@@ -61,13 +72,17 @@ static bool find_page(const struct pa_census *census, uint64_t word,
 	return class && (*class & PA_CLASS_MASK) == PA_CLASS_ZERO;
 }
 
-static bool collect_words(void *arg, const struct pa_stack *stack)
+static bool collect_words(struct collect *collect, const struct pa_stack *stack)
 {
-	const struct collect *collect = arg;
 	struct pa_census *census = collect->census;
 
 	if (is_running(collect, stack->task))
 		collect_zones(census, stack);
+	if (pa_stack_is_in(census->kernel->layout, stack, splits, NR(splits)) &&
+	    !pa_array_append(&collect->splitters, stack->task)) {
+		census->handled_failed = true;
+		return false;
+	}
 	for (size_t i = 0; i < stack->nr; i++) {
 		struct pa_handled handled = { .task = stack->task };
 
@@ -81,6 +96,17 @@ static bool collect_words(void *arg, const struct pa_stack *stack)
 		}
 	}
 	return true;
+}
+
+/* The address may be in a register, and who called what in a frame. */
+static void mark_splitters(const struct collect *collect)
+{
+	struct pa_census *census = collect->census;
+
+	pa_array_for_each(task, &collect->splitters)
+		pa_array_for_each(handled, &census->handled)
+			if (handled->task == *task)
+				handled->splits = true;
 }
 
 static int compare(const void *a, const void *b)
@@ -120,20 +146,23 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 		PA_SYM_online_pages,
 	};
 	struct collect collect = { .census = census };
-	uint64_t unread;
-	struct pa_error *err =
-		read_panic_cpu(census->kernel, memory, &collect.panic_cpu);
+	struct pa_error *err = pa_stacks_init(
+		census->kernel, memory, &census->cpu_tasks, &census->stacks);
 
-	if (!err)
-		err = pa_stacks_visit(census->kernel, memory,
-				      &census->cpu_tasks, collect_words,
-				      &collect, &census->stacks_unread);
+	if (err)
+		return err;
+	err = read_panic_cpu(census->kernel, memory, &collect.panic_cpu);
+	pa_array_for_each(stack, &census->stacks.list)
+		if (err || !collect_words(&collect, stack))
+			break;
+	census->stacks_unread = census->stacks.unread;
+	mark_splitters(&collect);
+	pa_array_deinit(&collect.splitters);
 	if (!err && census->handled_failed)
 		return &pa_error_no_memory;
 	if (!err)
-		err = pa_stacks_find(census->kernel, memory, hotplug,
-				     sizeof(hotplug) / sizeof(hotplug[0]),
-				     &census->hotplug, &unread);
+		pa_stacks_find(&census->stacks, census->kernel, memory, hotplug,
+			       NR(hotplug), &census->hotplug);
 	if (pa_error_is_target(err)) {
 		/* Some may be missing: nothing is certain then. */
 		pa_error_destroy(err);
@@ -146,8 +175,7 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 	return err;
 }
 
-const struct pa_handled *pa_handled_find(const struct pa_census *census,
-					 uint64_t pfn, uint64_t end)
+static size_t first_from(const struct pa_census *census, uint64_t pfn)
 {
 	size_t low = 0, high = census->handled.length;
 
@@ -159,8 +187,27 @@ const struct pa_handled *pa_handled_find(const struct pa_census *census,
 		else
 			high = middle;
 	}
-	if (low == census->handled.length ||
-	    census->handled.items[low].pfn >= end)
-		return NULL;
-	return &census->handled.items[low];
+	return low;
+}
+
+const struct pa_handled *pa_handled_find(const struct pa_census *census,
+					 uint64_t pfn, uint64_t end)
+{
+	size_t i = first_from(census, pfn);
+
+	return i < census->handled.length &&
+			       census->handled.items[i].pfn < end ?
+		       &census->handled.items[i] :
+		       NULL;
+}
+
+const struct pa_handled *pa_handled_find_split(const struct pa_census *census,
+					       uint64_t pfn, uint64_t end)
+{
+	for (size_t i = first_from(census, pfn);
+	     i < census->handled.length && census->handled.items[i].pfn < end;
+	     i++)
+		if (census->handled.items[i].splits)
+			return &census->handled.items[i];
+	return NULL;
 }

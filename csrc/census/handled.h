@@ -19,4 +19,8 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 const struct pa_handled *pa_handled_find(const struct pa_census *census,
 					 uint64_t pfn, uint64_t end);
 
+/* The same of tasks that are splitting a folio. */
+const struct pa_handled *pa_handled_find_split(const struct pa_census *census,
+					       uint64_t pfn, uint64_t end);
+
 #endif

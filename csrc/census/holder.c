@@ -202,6 +202,7 @@ static bool keep_fault(struct pa_holder_walk *walk,
 		       uint64_t link)
 {
 	const struct pa_holder_row *row = &pa_holders[ref->holder];
+	const struct pa_disturbed *among = walk->census->among;
 	struct pa_list_fault fault = {
 		.kind = PA_FAULT_STALE,
 		.holder = ref->holder,
@@ -216,7 +217,17 @@ static bool keep_fault(struct pa_holder_walk *walk,
 	/* What its owner has dropped already may be free, or anything. */
 	if (ref->kind == PA_REF_UNSURE)
 		return true;
-	if (walk->watch || walk->faults.length >= MAX_FAULTS)
+	if (walk->watch)
+		return true;
+	if (among && ref->pfn != PA_NO_PFN) {
+		if (!pa_disturbed_add(&walk->disturbed, ref->pfn)) {
+			walk->err = &pa_error_no_memory;
+			return false;
+		}
+		if (!pa_disturbed_has(among, ref->pfn))
+			return true;
+	}
+	if (walk->faults.length >= MAX_FAULTS)
 		return true;
 	if (asprintf(&fault.list, "%s 0x%" PRIx64 ", %s 0x%" PRIx64,
 		     row->owner ? row->owner : "at", ref->owner,
@@ -343,6 +354,10 @@ static struct pa_error *walk_finish(void *arg, void *worker, bool failed)
 	if (pass->found && !failed &&
 	    !pa_array_extend(&pass->found->list, &walk->seen))
 		err = &pa_error_no_memory;
+	if (!failed &&
+	    !pa_disturbed_extend(&pass->census->disturbed, &walk->disturbed))
+		err = &pa_error_no_memory;
+	pa_disturbed_deinit(&walk->disturbed);
 	if (!failed && !err &&
 	    pa_array_extend(&pass->census->faults, &walk->faults))
 		walk->faults.length = 0;

@@ -60,6 +60,8 @@ struct pa_holder_walk {
 	struct pa_memmap *memmap;
 	PA_ARRAY(struct pa_reference) seen;
 	PA_ARRAY(struct pa_list_fault) faults;
+	/* See pa_census. */
+	struct pa_disturbed disturbed;
 	/* Slots told; parts of structures that could not be read. */
 	uint64_t references, unreadable;
 	/* Our own failure inside of a visitor, which then stops. */

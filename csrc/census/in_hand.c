@@ -145,15 +145,11 @@ static bool add(struct collect *collect, bool of_interest, uint64_t address,
 	return !collect->failed;
 }
 
-static bool visit(void *arg, const struct pa_stack *stack)
+static bool visit(struct collect *collect, const struct pa_stack *stack)
 {
-	struct collect *collect = arg;
-	const struct pa_cpu_tasks *cpus = &collect->census->cpu_tasks;
 	/* Registers come first: their frames are in the next piece. */
-	bool wanted = stack->words && is_of_interest(collect, stack);
+	bool wanted = !stack->address || is_of_interest(collect, stack);
 
-	for (size_t i = 0; !wanted && i < cpus->list.length; i++)
-		wanted = cpus->list.items[i].regs == stack->words;
 	if (!wanted && collect->tasks != PA_IN_HAND_ALL)
 		return true;
 	for (size_t i = 0; i < stack->nr; i++)
@@ -225,17 +221,12 @@ struct pa_error *pa_in_hand_init(const struct pa_census *census,
 		.tasks = tasks,
 		.in_hand = ret,
 	};
-	uint64_t unread;
-	struct pa_error *err = pa_stacks_visit(census->kernel, memory,
-					       &census->cpu_tasks, visit,
-					       &collect, &unread);
+	struct pa_error *err;
 
-	if (collect.failed)
-		err = &pa_error_no_memory;
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		err = NULL;
-	}
+	pa_array_for_each(stack, &census->stacks.list)
+		if (!visit(&collect, stack))
+			break;
+	err = collect.failed ? &pa_error_no_memory : NULL;
 	if (!err && tasks == PA_IN_HAND_ALL && census->slabs)
 		err = look_deeper(&collect, memory);
 	pa_map_deinit(&collect.met);

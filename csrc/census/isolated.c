@@ -72,7 +72,6 @@ struct finding {
 	struct list {
 		uint64_t head, task;
 	} list;
-	bool failed;
 	struct pa_error *err;
 };
 
@@ -99,10 +98,9 @@ static bool is_moving(const struct pa_layout *layout, uint64_t word)
 	return mover < sleeper;
 }
 
-static bool keep_stack(void *arg, const struct pa_stack *stack)
+static bool keep_stack(struct finding *f, const struct pa_stack *stack)
 {
 	static const enum pa_symbol_id collapse[] = { PA_SYM_collapse_file };
-	struct finding *f = arg;
 	struct extent extent = {
 		.start = stack->address,
 		.end = stack->address + stack->nr * 8,
@@ -113,11 +111,9 @@ static bool keep_stack(void *arg, const struct pa_stack *stack)
 		if (is_moving(f->walk->layout, stack->words[i]))
 			f->isolated->mover = stack->task;
 	if (stack->address && !pa_array_append(&f->stacks, extent))
-		f->failed = true;
-	if (pa_stack_is_in(f->walk->layout, stack, collapse, 1) &&
-	    !pa_map_set(&f->collapsers, stack->task, 0))
-		f->failed = true;
-	return !f->failed;
+		return false;
+	return !pa_stack_is_in(f->walk->layout, stack, collapse, 1) ||
+	       pa_map_set(&f->collapsers, stack->task, 0);
 }
 
 static int compare_extents(const void *a, const void *b)
@@ -129,24 +125,17 @@ static int compare_extents(const void *a, const void *b)
 
 static struct pa_error *find_stacks(struct finding *f)
 {
-	const struct pa_census *census = f->walk->census;
-	struct pa_error *err = pa_stacks_visit(census->kernel, f->walk->memory,
-					       &census->cpu_tasks, keep_stack,
-					       f, &f->isolated->unread);
+	const struct pa_stacks *stacks = &f->walk->census->stacks;
 
-	/* Those before the break are known. */
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		err = NULL;
-		f->isolated->unread++;
-	}
-	if (!err && f->failed)
-		err = &pa_error_no_memory;
+	pa_array_for_each(stack, &stacks->list)
+		if (!keep_stack(f, stack))
+			return &pa_error_no_memory;
 	if (f->stacks.length)
 		qsort(f->stacks.items, f->stacks.length,
 		      sizeof(*f->stacks.items), compare_extents);
-	f->walk->unreadable += f->isolated->unread;
-	return err;
+	f->isolated->unread = stacks->unread;
+	f->walk->unreadable += stacks->unread;
+	return NULL;
 }
 
 /* The task whose stack @address is on; 0: none's. */
@@ -353,7 +342,11 @@ struct pa_error *pa_isolated_prepare(struct pa_holder_walk *walk,
 	struct pa_census *census = walk->census;
 	struct finding f = {
 		.walk = walk,
-		.lists = { .kernel = walk->kernel, .memory = walk->memory },
+		.lists = {
+			.census = census,
+			.kernel = walk->kernel,
+			.memory = walk->memory,
+		},
 	};
 	struct pa_error *err;
 

@@ -211,14 +211,8 @@ static struct pa_error *find_unsure(struct pa_holder_walk *walk,
 {
 	const struct pa_census *census = walk->census;
 	struct pa_dropping dropping = { 0 };
-	struct pa_error *err =
-		pa_dropping_find(census, walk->memory, &dropping);
+	struct pa_error *err = pa_dropping_find(census, &dropping);
 
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		err = NULL;
-		walk->unreadable++;
-	}
 	pa_array_for_each(task, &census->cpu_tasks.list)
 		if (!err && pa_dropping_has(&dropping, task->task) &&
 		    !pa_map_set(unsure, task->cpu, 0))

@@ -181,9 +181,8 @@ static struct pa_error *look_at(struct finding *f, uint64_t task,
 	return NULL;
 }
 
-static bool visit_stack(void *arg, const struct pa_stack *stack)
+static bool visit_stack(struct finding *f, const struct pa_stack *stack)
 {
-	struct finding *f = arg;
 	const struct pa_layout *layout = f->walk->layout;
 	size_t size = PA_SIZEOF(layout, mmu_gather) / 8;
 
@@ -225,7 +224,6 @@ struct pa_error *pa_mmu_gather_prepare(struct pa_holder_walk *walk,
 		.walk = walk,
 		.entries = entries_member(layout),
 	};
-	uint64_t unread = 0;
 	struct pa_error *err;
 
 	if (!is_usable(layout))
@@ -235,14 +233,12 @@ struct pa_error *pa_mmu_gather_prepare(struct pa_holder_walk *walk,
 	if (!f.gathers)
 		return &pa_error_no_memory;
 	*state_ret = f.gathers;
-	err = pa_dropping_find(walk->census, walk->memory, &f.dropping);
-	if (!err)
-		err = pa_stacks_visit(walk->kernel, walk->memory,
-				      &walk->census->cpu_tasks, visit_stack, &f,
-				      &unread);
-	err = pa_holder_unread(walk, err);
+	err = pa_dropping_find(walk->census, &f.dropping);
+	pa_array_for_each(stack, &walk->census->stacks.list)
+		if (err || !visit_stack(&f, stack))
+			break;
 	pa_dropping_deinit(&f.dropping);
-	walk->unreadable += unread;
+	walk->unreadable += walk->census->stacks.unread;
 	*nr_ret = f.gathers->batches.length;
 	return err ? err : f.err;
 }

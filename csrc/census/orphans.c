@@ -10,8 +10,8 @@ static bool is_first_of_block(const struct pa_census *census, uint64_t pfn)
 {
 	const uint8_t *byte = pa_census_class(census, pfn);
 
-	return byte && ((*byte & PA_CLASS_MASK) == PA_CLASS_USED ||
-			(*byte & PA_CLASS_MASK) == PA_CLASS_LRU);
+	/* What is on an LRU is a folio, and would be a compound page. */
+	return byte && (*byte & PA_CLASS_MASK) == PA_CLASS_USED;
 }
 
 /*

@@ -135,7 +135,8 @@ struct pa_error *pa_page_table_item(struct pa_holder_walk *holder,
 	struct pa_error *err;
 
 	pa_table_walk_init(&walk, holder, state, item->mm);
-	err = pa_table_walk(&walk, item->level, item->pfn, item->va);
+	err = pa_table_walk(&walk, item->level, item->pfn, item->va,
+			    &item->link);
 	pa_table_walk_deinit(&walk);
 	return err;
 }

@@ -15,6 +15,8 @@
 #define USER_ENTRIES 256
 /* Of an mm that has them all in one list: for 2 TiB. */
 #define MAX_DEPOSITED PA_BIT(20)
+/* Of a struct page: pa_page_format_init() takes no larger one. */
+#define MAX_PAGE_BYTES 256
 /* Tables of others that one item shares, GiB by GiB: garbage has no end. */
 #define MAX_SHARED 4096
 
@@ -117,6 +119,35 @@ static struct pa_error *read_table(struct pa_table_walk *walk, uint64_t pfn,
 }
 
 /*
+ * Whether @link still names its table: an entry is cleared before what it names
+ * is freed (pmd_clear(), pud_clear()), the root freed when the last reference to
+ * the mm is gone (__mmdrop()).
+ */
+static struct pa_error *is_linked(struct pa_table_walk *walk,
+				  const struct pa_table_link *link, bool *ret)
+{
+	const struct pa_layout *layout = walk->holder->layout;
+	struct pa_memory *memory = walk->holder->memory;
+	uint64_t mm = walk->mm->address, value;
+	uint32_t references = 1;
+	struct pa_error *err;
+
+	*ret = true;
+	if (!walk->holder->kernel->source->info.live)
+		return NULL;
+	err = pa_memory_read_u64(memory, link->slot, &value);
+	if (!err && link->slot == mm + PA_OFFSETOF(layout, mm_struct, pgd))
+		err = pa_memory_read_u32(
+			memory, mm + PA_OFFSETOF(layout, mm_struct, mm_count),
+			&references);
+	if (err && !pa_error_is_target(err))
+		return err;
+	*ret = !err && value == link->value && references;
+	pa_error_destroy(err);
+	return NULL;
+}
+
+/*
  * What a PMD table maps for one more mm than the one that it was walked for, to
  * whoever asks: the map that counts is the other's.
  */
@@ -146,20 +177,54 @@ static struct pa_error *mention_leaves(struct pa_table_walk *walk, uint64_t pfn,
 }
 
 /*
+ * Whether the page at @pfn may be a table: by its class, or, of a running kernel,
+ * which may have made it one since, by what it is now.
+ */
+static struct pa_error *may_be_table(struct pa_table_walk *walk, uint64_t pfn,
+				     bool *ret)
+{
+	const struct pa_kernel *kernel = walk->holder->kernel;
+	const struct pa_page_format *f = &kernel->page_format;
+	const struct pa_sections *sections = &kernel->sections;
+	const uint8_t *byte = pa_census_class(walk->holder->census, pfn);
+	uint64_t section = pfn >> sections->pages_shift;
+	uint8_t page[MAX_PAGE_BYTES];
+	struct pa_error *err;
+
+	*ret = section < sections->index_length && sections->index[section];
+	if (!*ret || !byte || is_table_class(*byte & PA_CLASS_MASK))
+		return NULL;
+	*ret = false;
+	if (!kernel->source->info.live)
+		return NULL;
+	err = pa_memory_read(walk->holder->memory, pa_pfn_to_page(kernel, pfn),
+			     f->size, page);
+	if (!err)
+		*ret = pa_page_refcount(f, page) ||
+		       pa_page_type(f, pa_page_type_word(f, page)) ==
+			       PA_PAGE_TABLE;
+	return pa_holder_unread(walk->holder, err);
+}
+
+/*
  * The table at @pfn that @slot names. True if it is one, and was not walked
  * before; it holds a reference of its own.
  */
 static bool enter_table(struct pa_table_walk *walk, unsigned int level,
-			uint64_t pfn, uint64_t slot, uint64_t va)
+			uint64_t pfn, uint64_t va,
+			const struct pa_table_link *link)
 {
-	const struct pa_sections *sections = &walk->holder->kernel->sections;
-	const uint8_t *byte = pa_census_class(walk->holder->census, pfn);
-	uint64_t section = pfn >> sections->pages_shift;
-	bool met;
+	uint64_t slot = link->slot;
+	bool met, linked, may = false;
 
+	walk->holder->err = is_linked(walk, link, &linked);
+	if (walk->holder->err || !linked)
+		return false;
 	walk->found.tables[level]++;
-	if (section >= sections->index_length || !sections->index[section] ||
-	    (byte && !is_table_class(*byte & PA_CLASS_MASK))) {
+	walk->holder->err = may_be_table(walk, pfn, &may);
+	if (walk->holder->err)
+		return false;
+	if (!may) {
 		/* A fault, if it is no page in use; else somebody's data. */
 		refer(walk, PA_REF_LINK, pfn, slot, va);
 		walk->found.unreadable++;
@@ -460,13 +525,15 @@ static struct pa_error *walk_upper(struct pa_table_walk *walk,
 
 		if (!value)
 			continue;
+		const struct pa_table_link link = { slot + i * 8, value };
+
 		kernel->arch->decode_entry(walk->format, level, value, &entry);
 		if (entry.kind != PA_ENTRY_TABLE) {
-			visit_entry(walk, level, &entry, slot + i * 8, at);
+			visit_entry(walk, level, &entry, link.slot, at);
 			may_deposit = true;
-		} else if (enter_table(walk, level - 1, entry.pfn, slot + i * 8,
-				       at)) {
-			err = pa_table_walk(walk, level - 1, entry.pfn, at);
+		} else if (enter_table(walk, level - 1, entry.pfn, at, &link)) {
+			err = pa_table_walk(walk, level - 1, entry.pfn, at,
+					    &link);
 		}
 	}
 	if (!err && level == PA_LEVEL_PMD && may_deposit)
@@ -476,11 +543,13 @@ static struct pa_error *walk_upper(struct pa_table_walk *walk,
 }
 
 struct pa_error *pa_table_walk(struct pa_table_walk *walk, unsigned int level,
-			       uint64_t pfn, uint64_t va)
+			       uint64_t pfn, uint64_t va,
+			       const struct pa_table_link *link)
 {
 	uint8_t buffer[PA_TABLE_BYTES];
 	const uint8_t *bytes;
 	struct pa_error *err;
+	bool linked;
 
 	if ((int)level == walk->stop_level) {
 		const struct pa_table_item item = {
@@ -488,6 +557,7 @@ struct pa_error *pa_table_walk(struct pa_table_walk *walk, unsigned int level,
 			.level = level,
 			.pfn = pfn,
 			.va = va,
+			.link = *link,
 		};
 
 		return pa_array_append(&walk->state->items, item) ?
@@ -495,7 +565,9 @@ struct pa_error *pa_table_walk(struct pa_table_walk *walk, unsigned int level,
 			       &pa_error_no_memory;
 	}
 	err = read_table(walk, pfn, buffer, &bytes);
-	if (err || !bytes)
+	if (!err && bytes)
+		err = is_linked(walk, link, &linked);
+	if (err || !bytes || !linked)
 		return err;
 	if (level == PA_LEVEL_PTE) {
 		walk_ptes(walk, pfn, va, bytes);
@@ -569,12 +641,16 @@ struct pa_error *pa_table_walk_root(struct pa_table_walk *walk)
 	const struct pa_holder_walk *holder = walk->holder;
 	unsigned int top = holder->kernel->space.levels - 1;
 	uint64_t pfn = walk->mm->pgd_phys >> 12;
-	uint64_t slot =
-		walk->mm->address + PA_OFFSETOF(holder->layout, mm_struct, pgd);
+	const struct pa_table_link link = {
+		.slot = walk->mm->address +
+			PA_OFFSETOF(holder->layout, mm_struct, pgd),
+		.value =
+			walk->mm->pgd_phys + holder->kernel->space.direct_start,
+	};
 	struct pa_error *err =
 		pa_holder_unread(walk->holder, walk_deposited_mm(walk));
 
-	if (err || !enter_table(walk, top, pfn, slot, 0))
+	if (err || !enter_table(walk, top, pfn, 0, &link))
 		return err;
-	return pa_table_walk(walk, top, pfn, 0);
+	return pa_table_walk(walk, top, pfn, 0, &link);
 }

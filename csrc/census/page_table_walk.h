@@ -7,6 +7,13 @@
 #include "census/page_table.h"
 #include "kernel/vma.h"
 
+/* What names a table, and said so when it was read. */
+struct pa_table_link {
+	/* Kernel virtual address. */
+	uint64_t slot;
+	uint64_t value;
+};
+
 /* Tables below one entry, or all of an mm's. */
 struct pa_table_item {
 	/* Index in mms.list. */
@@ -16,6 +23,7 @@ struct pa_table_item {
 	uint64_t pfn;
 	/* The address that its first entry maps. */
 	uint64_t va;
+	struct pa_table_link link;
 };
 
 /* What the threads of one walk over all tables have in common. */
@@ -72,8 +80,13 @@ void pa_table_walk_deinit(struct pa_table_walk *walk);
  */
 struct pa_error *pa_table_walk_root(struct pa_table_walk *walk);
 
-/* The table of @level at @pfn, whose first entry maps @va, and all below. */
+/*
+ * The table of @level at @pfn, whose first entry maps @va, and all below. What
+ * a running kernel has taken away by the time that it was read, so that @link
+ * names it no more, is passed over.
+ */
 struct pa_error *pa_table_walk(struct pa_table_walk *walk, unsigned int level,
-			       uint64_t pfn, uint64_t va);
+			       uint64_t pfn, uint64_t va,
+			       const struct pa_table_link *link);
 
 #endif

@@ -17,13 +17,23 @@ uint64_t pa_private_list_pfn(const struct pa_private_lists *lists,
 		       PA_NO_PFN;
 }
 
+/* Known to be on a list that is not private, and may be long. */
+static bool is_listed(const struct pa_private_lists *lists, uint64_t pfn)
+{
+	const uint8_t *byte = pa_census_class(lists->census, pfn);
+	uint8_t class = byte ? *byte & PA_CLASS_MASK : PA_CLASS_UNKNOWN;
+
+	return class == PA_CLASS_LRU || class == PA_CLASS_LRU_UNEVICTABLE ||
+	       class == PA_CLASS_PCP || class >= PA_CLASS_FREE;
+}
+
 /* Follows links from @node to what is no page, or was met before. */
 static struct pa_error *follow(struct pa_private_lists *lists, uint64_t node,
 			       uint64_t *head_ret)
 {
 	*head_ret = 0;
 	for (uint64_t i = 0; i < PA_PRIVATE_LIST_MAX; i++) {
-		uint64_t next, back;
+		uint64_t next, back, pfn;
 		struct pa_error *err =
 			pa_memory_read_u64(lists->memory, node, &next);
 
@@ -39,10 +49,13 @@ static struct pa_error *follow(struct pa_private_lists *lists, uint64_t node,
 		/* Only here: most pages that nobody has are on no list. */
 		if (!pa_map_set(&lists->met, node, 0))
 			return &pa_error_no_memory;
-		if (pa_private_list_pfn(lists, next) == PA_NO_PFN) {
+		pfn = pa_private_list_pfn(lists, next);
+		if (pfn == PA_NO_PFN) {
 			*head_ret = next;
 			return NULL;
 		}
+		if (is_listed(lists, pfn))
+			return NULL;
 		/* It goes on as it did for that page. */
 		if (pa_map_get(&lists->met, next, head_ret))
 			return NULL;

@@ -29,7 +29,6 @@ struct controls {
 struct finding {
 	struct pa_holder_walk *walk;
 	struct controls *controls;
-	uint64_t unread;
 	struct pa_error *err;
 };
 
@@ -96,9 +95,8 @@ static struct pa_error *look_at(struct finding *f, const uint8_t *bytes,
 		       &pa_error_no_memory;
 }
 
-static bool visit_stack(void *arg, const struct pa_stack *stack)
+static bool visit_stack(struct finding *f, const struct pa_stack *stack)
 {
-	struct finding *f = arg;
 	size_t size = (PA_SIZEOF(f->walk->layout, readahead_control) + 7) / 8;
 
 	for (size_t i = 0; stack->address && !f->err && i + size <= stack->nr;
@@ -129,7 +127,6 @@ struct pa_error *pa_readahead_prepare(struct pa_holder_walk *walk,
 				      void **state_ret, uint64_t *nr_ret)
 {
 	struct finding f = { .walk = walk };
-	struct pa_error *err;
 
 	if (!is_usable(walk->layout))
 		return pa_error_create(
@@ -139,13 +136,12 @@ struct pa_error *pa_readahead_prepare(struct pa_holder_walk *walk,
 	if (!f.controls)
 		return &pa_error_no_memory;
 	*state_ret = f.controls;
-	err = pa_stacks_visit(walk->kernel, walk->memory,
-			      &walk->census->cpu_tasks, visit_stack, &f,
-			      &f.unread);
-	err = pa_holder_unread(walk, err);
-	walk->unreadable += f.unread;
+	pa_array_for_each(stack, &walk->census->stacks.list)
+		if (!visit_stack(&f, stack))
+			break;
+	walk->unreadable += walk->census->stacks.unread;
 	*nr_ret = f.controls->list.length;
-	return err ? err : f.err;
+	return f.err;
 }
 
 struct entries {

@@ -56,9 +56,8 @@ static bool note(struct builder *b, struct pa_error *err)
 	return !err;
 }
 
-static bool add_live(void *arg, const struct pa_stack *stack)
+static bool add_live(struct builder *b, const struct pa_stack *stack)
 {
-	struct builder *b = arg;
 	uint64_t base, end = stack->address + stack->nr * 8;
 
 	if (!stack->address)
@@ -225,12 +224,12 @@ struct pa_error *pa_stack_pages_init(const struct pa_census *census,
 	};
 	const struct pa_type *exception =
 		&kernel->layout->types[PA_TYPE_exception_stacks];
-	uint64_t unread = 0;
-	struct pa_error *err = pa_stacks_visit(
-		kernel, memory, &census->cpu_tasks, add_live, &b, &unread);
 
-	stacks.unread += unread;
-	if (note(&b, err) &&
+	stacks.unread += census->stacks.unread;
+	pa_array_for_each(stack, &census->stacks.list)
+		if (!add_live(&b, stack))
+			break;
+	if (!b.err &&
 	    add_per_cpu(&b, PA_SYM_irq_stack_backing_store, STACK_BYTES) &&
 	    exception->known)
 		add_per_cpu(&b, PA_SYM_exception_stacks, exception->size);

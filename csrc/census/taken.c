@@ -280,6 +280,7 @@ struct pa_error *pa_census_taken(struct pa_census *census, struct pa_job *job)
 
 	if (err)
 		return err;
+	taken.lists.census = census;
 	taken.lists.kernel = census->kernel;
 	taken.lists.memory = taken.memmap->memory;
 	pa_job_phase(job, "pages in transit", 1);

@@ -323,9 +323,8 @@ static void finish_task(struct finding *f)
 	f->nr_words = 0;
 }
 
-static bool visit(void *arg, const struct pa_stack *stack)
+static void look_at_stack(struct finding *f, const struct pa_stack *stack)
 {
-	struct finding *f = arg;
 	size_t room;
 
 	if (f->task != stack->task)
@@ -340,7 +339,6 @@ static bool visit(void *arg, const struct pa_stack *stack)
 	room = pa_min(stack->nr, MAX_WORDS - f->nr_words);
 	memcpy(&f->words[f->nr_words], stack->words, room * 8);
 	f->nr_words += room;
-	return !f->failed;
 }
 
 struct pa_error *pa_walkers_init(const struct pa_census *census,
@@ -348,7 +346,7 @@ struct pa_error *pa_walkers_init(const struct pa_census *census,
 				 struct pa_walkers *ret)
 {
 	struct finding *f = calloc(1, sizeof(*f));
-	struct pa_error *err;
+	bool failed;
 
 	if (!f)
 		return &pa_error_no_memory;
@@ -356,20 +354,13 @@ struct pa_error *pa_walkers_init(const struct pa_census *census,
 	f->kernel = census->kernel;
 	f->memory = memory;
 	f->walkers = ret;
-	err = pa_stacks_visit(census->kernel, memory, &census->cpu_tasks, visit,
-			      f, &ret->unread);
-	/* Those before the break are known. */
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		err = NULL;
-		ret->unread++;
-	}
-	if (!err)
-		finish_task(f);
-	if (!err && f->failed)
-		err = &pa_error_no_memory;
+	pa_array_for_each(stack, &census->stacks.list)
+		look_at_stack(f, stack);
+	finish_task(f);
+	ret->unread = census->stacks.unread;
+	failed = f->failed;
 	free(f);
-	return err;
+	return failed ? &pa_error_no_memory : NULL;
 }
 
 void pa_walkers_deinit(struct pa_walkers *walkers)

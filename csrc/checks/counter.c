@@ -46,7 +46,10 @@ int64_t pa_disputed_pages(const struct pa_check_context *c)
 	pa_array_for_each(f, &c->findings->list) {
 		int64_t nr = (int64_t)(f->pfn_end - f->pfn);
 
-		if (f->severity == PA_INFO || f->pfn == PA_NO_PFN)
+		/* In somebody's hands a folio is as little of a known size. */
+		if (f->pfn == PA_NO_PFN ||
+		    (f->severity == PA_INFO &&
+		     f->check != PA_CHECK_COMPOUND_STRUCTURE))
 			continue;
 		switch (f->check) {
 		case PA_CHECK_COMPOUND_STRUCTURE:

@@ -75,13 +75,12 @@ static struct pa_error *add_teardown(struct pa_device_wait *wait,
 {
 	const struct pa_layout *layout = wait->c->kernel->layout;
 	struct pa_stack_hit hit;
-	struct pa_error *err = pa_check_find_task(
-		wait->c, PA_SYM_memunmap_pages, map->address,
-		map->address + PA_SIZEOF(layout, dev_pagemap), &hit);
 
-	*found = !err && hit.task;
+	pa_check_find_task(wait->c, PA_SYM_memunmap_pages, map->address,
+			   map->address + PA_SIZEOF(layout, dev_pagemap), &hit);
+	*found = hit.task;
 	if (!*found)
-		return err;
+		return NULL;
 	pa_finding_text(f, "waiting",
 			"%s (pid %" PRIu32 ") is in memunmap_pages() of %s "
 			"until the references are gone",

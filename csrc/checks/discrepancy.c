@@ -247,7 +247,7 @@ static const struct pa_handled *find_hand(struct pa_check_context *c,
 	}
 	if (hand || !(d->flags & kernel->page_format.flag.locked))
 		return hand;
-	return pa_handled_find(census, start, start + span + 1);
+	return pa_handled_find_split(census, start, start + span + 1);
 }
 
 /*
@@ -391,6 +391,9 @@ void pa_discrepancy_coverage(struct pa_check_context *c,
 				" folios that disagree are judged",
 				census->excess->nr_folios,
 				census->counts->nr_discrepancies);
+	if (census->disturbed.more)
+		pa_check_status(result, PA_PARTIAL,
+				"more pages changed meanwhile than are kept");
 	result->examined = 0;
 	for (int i = 0; i < PA_NR_FOLIO_KINDS; i++)
 		result->examined += census->counts->folios[i];

@@ -42,8 +42,7 @@ struct isolator {
 	uint64_t unread;
 };
 
-static struct pa_error *find_isolator(struct pa_check_context *c,
-				      struct isolator *ret)
+static void find_isolator(struct pa_check_context *c, struct isolator *ret)
 {
 	static const enum pa_symbol_id ranges[] = {
 		PA_SYM_alloc_contig_range,
@@ -73,15 +72,13 @@ static struct pa_error *find_isolator(struct pa_check_context *c,
 		{ hotplug, sizeof(hotplug) / sizeof(hotplug[0]) },
 		{ others, sizeof(others) / sizeof(others[0]) },
 	};
-	struct pa_error *err = NULL;
 
-	for (size_t i = 0; !err && !ret->hit.task && i < 3; i++) {
-		err = pa_stacks_find(c->kernel, c->memmap->memory,
-				     rounds[i].functions, rounds[i].nr,
-				     &ret->hit, &ret->unread);
+	for (size_t i = 0; !ret->hit.task && i < 3; i++) {
+		pa_stacks_find(&c->census->stacks, c->kernel, c->memmap->memory,
+			       rounds[i].functions, rounds[i].nr, &ret->hit);
 		ret->hotplug = rounds[i].functions == hotplug;
 	}
-	return err;
+	ret->unread = c->census->stacks.unread;
 }
 
 static enum pa_severity severity_with(const struct isolator *isolator,
@@ -277,10 +274,9 @@ struct pa_error *pa_check_isolated_pageblock(struct pa_check_context *c,
 	}
 
 	struct isolator isolator = { 0 };
-	struct pa_error *err = find_isolator(c, &isolator);
+	struct pa_error *err = NULL;
 
-	if (err)
-		return err;
+	find_isolator(c, &isolator);
 	/* offline_pages() leaves its blocks isolated when it is done. */
 	for (size_t i = 0; i < sections->list.length; i++) {
 		const struct pa_section *section = &sections->list.items[i];

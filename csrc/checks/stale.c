@@ -46,22 +46,14 @@ static void check_fault(struct pa_check_context *c,
 	if (fault->kind != PA_FAULT_STALE || is_disputed(c, fault->pfn))
 		return;
 
-	/* Whether its section's pages may be used is the question itself. */
-	struct pa_finding *f = pa_check_disputed(c, fault->pfn);
-
-	if (f) {
-		pa_finding_count(f, pa_checks[PA_CHECK_STALE_PAGE_REFERENCE].id,
-				 1);
-		return;
-	}
-	f = pa_finding_add(c->findings, PA_CHECK_STALE_PAGE_REFERENCE,
-			   is_hotplug(fault) ? pa_check_hotplug_severity(c) :
-					       PA_BUG,
-			   fault->pfn,
-			   fault->pfn == PA_NO_PFN ? PA_NO_PFN : fault->pfn + 1,
-			   "%s (%s) holds a page that is %s",
-			   pa_holders[fault->holder].name, fault->list,
-			   pa_target_names[fault->target]);
+	struct pa_finding *f = pa_finding_add(
+		c->findings, PA_CHECK_STALE_PAGE_REFERENCE,
+		is_hotplug(fault) ? pa_check_hotplug_severity(c) : PA_BUG,
+		fault->pfn,
+		fault->pfn == PA_NO_PFN ? PA_NO_PFN : fault->pfn + 1,
+		"%s (%s) holds a page that is %s",
+		pa_holders[fault->holder].name, fault->list,
+		pa_target_names[fault->target]);
 
 	pa_check_add_target(c, f, fault->target, fault->pfn);
 	if (is_hotplug(fault))

@@ -38,9 +38,8 @@ static bool follows_call(struct walk *walk, uint64_t va)
 		(bytes[4] == 0xff && (bytes[5] & 0x38) == 0x10));
 }
 
-static bool print_stack(void *arg, const struct pa_stack *stack)
+static bool print_stack(struct walk *walk, const struct pa_stack *stack)
 {
-	struct walk *walk = arg;
 	const struct pa_kallsyms *kallsyms = walk->places->kallsyms;
 
 	/* Registers tell nothing of who called. */
@@ -77,12 +76,12 @@ struct pa_error *pa_check_add_stack(struct pa_check_context *c,
 	walk.out = open_memstream(&text, &length);
 	if (!walk.out)
 		return &pa_error_no_memory;
-	err = pa_stack_visit(c->kernel, c->memmap->memory,
-			     &c->census->cpu_tasks, task, print_stack, &walk);
+	pa_array_for_each(stack, &c->census->stacks.list)
+		if (stack->task == task && !print_stack(&walk, stack))
+			break;
+	err = walk.err;
 	if (fclose(walk.out) && !err)
 		err = &pa_error_no_memory;
-	if (!err)
-		err = walk.err;
 	if (pa_error_is_target(err)) {
 		pa_error_destroy(err);
 		return NULL;
@@ -99,10 +98,8 @@ struct search {
 	bool in_function, has_address;
 };
 
-static bool search_stack(void *arg, const struct pa_stack *stack)
+static bool is_found(struct search *search, const struct pa_stack *stack)
 {
-	struct search *search = arg;
-
 	if (stack->task != search->task) {
 		search->task = stack->task;
 		search->in_function = search->has_address = false;
@@ -115,12 +112,11 @@ static bool search_stack(void *arg, const struct pa_stack *stack)
 		search->has_address |= word >= search->start &&
 				       word < search->end;
 	}
-	return !search->in_function || !search->has_address;
+	return search->in_function && search->has_address;
 }
 
-struct pa_error *pa_check_find_task(struct pa_check_context *c,
-				    enum pa_symbol_id function, uint64_t start,
-				    uint64_t end, struct pa_stack_hit *ret)
+void pa_check_find_task(struct pa_check_context *c, enum pa_symbol_id function,
+			uint64_t start, uint64_t end, struct pa_stack_hit *ret)
 {
 	const struct pa_symbol *symbol = &c->kernel->layout->symbols[function];
 	struct search search = {
@@ -128,22 +124,15 @@ struct pa_error *pa_check_find_task(struct pa_check_context *c,
 		.start = start,
 		.end = end,
 	};
-	uint64_t unread;
-	struct pa_error *err = NULL;
 
 	*ret = (struct pa_stack_hit){ 0 };
-	if (symbol->known)
-		err = pa_stacks_visit(c->kernel, c->memmap->memory,
-				      &c->census->cpu_tasks, search_stack,
-				      &search, &unread);
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		return NULL;
-	}
-	if (err || !search.in_function || !search.has_address)
-		return err;
-	ret->task = search.task;
-	pa_task_name(c->kernel, c->memmap->memory, ret->task, &ret->pid,
-		     ret->comm);
-	return NULL;
+	if (!symbol->known)
+		return;
+	pa_array_for_each(stack, &c->census->stacks.list)
+		if (is_found(&search, stack)) {
+			ret->task = stack->task;
+			pa_task_name(c->kernel, c->memmap->memory, ret->task,
+				     &ret->pid, ret->comm);
+			return;
+		}
 }

@@ -20,8 +20,8 @@ struct pa_error *pa_check_add_stack(struct pa_check_context *context,
  * The first task that is in @function and has an address of [start, end) on
  * its stack or in its registers. @ret->task 0: there is none.
  */
-struct pa_error *pa_check_find_task(struct pa_check_context *context,
-				    enum pa_symbol_id function, uint64_t start,
-				    uint64_t end, struct pa_stack_hit *ret);
+void pa_check_find_task(struct pa_check_context *context,
+			enum pa_symbol_id function, uint64_t start,
+			uint64_t end, struct pa_stack_hit *ret);
 
 #endif

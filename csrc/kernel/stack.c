@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/stack.h"
 
+#include <string.h>
+
 /* THREAD_SIZE of x86_64; twice that with KASAN, whose lower half is dead. */
 #define STACK_BYTES UINT64_C(16384)
+
+/* Tasks of a running kernel exit while they are looked at. */
+#define LIVE_TRIES 5
 
 struct walk {
 	const struct pa_kernel *kernel;
 	struct pa_memory *memory;
 	const struct pa_cpu_tasks *cpus;
-	pa_stack_fn visit;
-	void *arg;
-	bool stopped;
-	uint64_t unread;
+	struct pa_stacks *stacks;
 	struct pa_error *err;
 };
 
@@ -33,30 +35,45 @@ static struct pa_error *read_on_cpu(struct walk *walk, uint64_t task, bool *ret)
 	return err;
 }
 
-static void visit_words(struct walk *walk, uint64_t task, uint64_t address,
-			const uint64_t *words, size_t nr)
+/* Room for @nr words of a stack; NULL if there is none. */
+static uint64_t *make_room(struct walk *walk, size_t nr)
 {
+	struct pa_stacks *stacks = walk->stacks;
+
+	return pa_array_reserve(&stacks->words, nr) ?
+		       stacks->words.items + stacks->words.length :
+		       NULL;
+}
+
+/* @nr words of that room were filled: they are @task's, from @address on. */
+static struct pa_error *keep(struct walk *walk, uint64_t task, uint64_t address,
+			     size_t nr)
+{
+	struct pa_stacks *stacks = walk->stacks;
 	const struct pa_stack piece = {
-		.task = task, .address = address, .words = words, .nr = nr
+		.task = task,
+		.address = address,
+		.nr = nr,
 	};
 
-	walk->stopped = walk->stopped || !walk->visit(walk->arg, &piece);
+	stacks->words.length += nr;
+	return pa_array_append(&stacks->list, piece) ? NULL :
+						       &pa_error_no_memory;
 }
 
 /* The words of a task's stack from @sp on. */
 static struct pa_error *visit_stack(struct walk *walk, uint64_t task,
 				    uint64_t stack, uint64_t sp)
 {
-	uint64_t words[STACK_BYTES / 8];
+	uint64_t *words = make_room(walk, STACK_BYTES / 8);
 	struct pa_error *err;
 
+	if (!words)
+		return &pa_error_no_memory;
 	/* Up: a stack that is not aligned must not become a longer one. */
 	sp = (sp + 7) & ~UINT64_C(7);
 	err = pa_memory_read(walk->memory, sp, stack + STACK_BYTES - sp, words);
-	if (!err)
-		visit_words(walk, task, sp, words,
-			    (stack + STACK_BYTES - sp) / 8);
-	return err;
+	return err ? err : keep(walk, task, sp, (stack + STACK_BYTES - sp) / 8);
 }
 
 /*
@@ -66,12 +83,14 @@ static struct pa_error *visit_stack(struct walk *walk, uint64_t task,
 static struct pa_error *visit_irq_stack(struct walk *walk, uint64_t task,
 					uint64_t sp)
 {
-	uint64_t words[STACK_BYTES / 8];
+	uint64_t *words = make_room(walk, STACK_BYTES / 8);
 	uint64_t end = sp + STACK_BYTES, start = sp & ~UINT64_C(7);
 	size_t nr = 0;
 
+	if (!words)
+		return &pa_error_no_memory;
 	sp = start;
-	while (sp < end && nr < sizeof(words) / 8) {
+	while (sp < end && nr < STACK_BYTES / 8) {
 		uint64_t next = pa_min((sp | 4095) + 1, end & ~UINT64_C(7));
 		struct pa_error *err;
 
@@ -87,14 +106,13 @@ static struct pa_error *visit_irq_stack(struct walk *walk, uint64_t task,
 		nr += (next - sp) / 8;
 		sp = next;
 	}
-	visit_words(walk, task, start, words, nr);
-	return NULL;
+	return keep(walk, task, start, nr);
 }
 
 static const struct pa_cpu_task *find_cpu(const struct walk *walk,
 					  uint64_t task)
 {
-	for (size_t i = 0; walk->cpus && i < walk->cpus->list.length; i++)
+	for (size_t i = 0; i < walk->cpus->list.length; i++)
 		if (walk->cpus->list.items[i].task == task)
 			return &walk->cpus->list.items[i];
 	return NULL;
@@ -108,8 +126,16 @@ visit_running(struct walk *walk, const struct pa_cpu_task *cpu, uint64_t stack)
 
 	if (cpu->mode == PA_CPU_USER)
 		return NULL;
-	if (cpu->regs)
-		visit_words(walk, cpu->task, 0, cpu->regs, PA_NR_REGS);
+	if (cpu->regs) {
+		uint64_t *words = make_room(walk, PA_NR_REGS);
+
+		if (!words)
+			return &pa_error_no_memory;
+		memcpy(words, cpu->regs, PA_NR_REGS * sizeof(*words));
+		err = keep(walk, cpu->task, 0, PA_NR_REGS);
+	}
+	if (err)
+		return err;
 	if (sp >= stack && sp < stack + STACK_BYTES)
 		return visit_stack(walk, cpu->task, stack, sp);
 	if (pa_is_kernel_address(sp))
@@ -156,17 +182,17 @@ static bool visit_task(void *arg, uint64_t task)
 			    visit_sleeping(walk, task, stack);
 	if (pa_error_is_target(err)) {
 		pa_error_destroy(err);
-		walk->unread++;
+		walk->stacks->unread++;
 		err = NULL;
 	}
 	walk->err = err;
-	return !err && !walk->stopped;
+	return !err;
 }
 
 /* The idle tasks are on no list. */
 static void visit_idle(struct walk *walk)
 {
-	for (size_t i = 0; walk->cpus && i < walk->cpus->list.length; i++) {
+	for (size_t i = 0; i < walk->cpus->list.length; i++) {
 		const struct pa_cpu_task *cpu = &walk->cpus->list.items[i];
 
 		if (cpu->mode == PA_CPU_IDLE && cpu->task &&
@@ -175,48 +201,57 @@ static void visit_idle(struct walk *walk)
 	}
 }
 
-struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
-				 struct pa_memory *memory,
-				 const struct pa_cpu_tasks *cpus,
-				 pa_stack_fn visit, void *arg,
-				 uint64_t *unread_ret)
+static struct pa_error *read_all(struct walk *walk)
 {
-	struct walk walk = {
-		.kernel = kernel,
-		.memory = memory,
-		.cpus = cpus,
-		.visit = visit,
-		.arg = arg,
-	};
+	struct pa_stacks *stacks = walk->stacks;
 	struct pa_error *err = NULL;
 	uint64_t unread = 0;
 
-	visit_idle(&walk);
-	if (!walk.err && !walk.stopped)
-		err = pa_tasks_visit(kernel, memory, visit_task, &walk,
-				     &unread);
-	if (!err)
-		err = walk.err;
-	if (!err)
-		*unread_ret = walk.unread + unread;
-	return err;
+	stacks->list.length = stacks->words.length = 0;
+	stacks->unread = 0;
+	visit_idle(walk);
+	if (!walk->err)
+		err = pa_tasks_visit(walk->kernel, walk->memory, visit_task,
+				     walk, &unread);
+	/* Those before a break are known. */
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		err = NULL;
+		unread++;
+	}
+	stacks->unread += unread;
+	return err ? err : walk->err;
 }
 
-struct pa_error *pa_stack_visit(const struct pa_kernel *kernel,
+struct pa_error *pa_stacks_init(const struct pa_kernel *kernel,
 				struct pa_memory *memory,
-				const struct pa_cpu_tasks *cpus, uint64_t task,
-				pa_stack_fn visit, void *arg)
+				const struct pa_cpu_tasks *cpus,
+				struct pa_stacks *ret)
 {
 	struct walk walk = {
 		.kernel = kernel,
 		.memory = memory,
 		.cpus = cpus,
-		.visit = visit,
-		.arg = arg,
+		.stacks = ret,
 	};
+	int tries = kernel->source->info.live ? LIVE_TRIES : 1;
+	struct pa_error *err;
+	size_t first = 0;
 
-	visit_task(&walk, task);
-	return walk.err;
+	do {
+		err = read_all(&walk);
+	} while (!err && ret->unread && --tries);
+	pa_array_for_each(stack, &ret->list) {
+		stack->words = ret->words.items + first;
+		first += stack->nr;
+	}
+	return err;
+}
+
+void pa_stacks_deinit(struct pa_stacks *stacks)
+{
+	pa_array_deinit(&stacks->list);
+	pa_array_deinit(&stacks->words);
 }
 
 bool pa_is_in_function(const struct pa_layout *layout,
@@ -254,51 +289,23 @@ bool pa_stack_is_in(const struct pa_layout *layout,
 	return false;
 }
 
-struct search {
-	const struct pa_kernel *kernel;
-	const enum pa_symbol_id *functions;
-	size_t nr_functions;
-	struct pa_stack_hit hit;
-};
-
-static bool search_stack(void *arg, const struct pa_stack *stack)
+void pa_stacks_find(const struct pa_stacks *stacks,
+		    const struct pa_kernel *kernel, struct pa_memory *memory,
+		    const enum pa_symbol_id *functions, size_t nr_functions,
+		    struct pa_stack_hit *ret)
 {
-	struct search *search = arg;
+	*ret = (struct pa_stack_hit){ 0 };
+	pa_array_for_each(stack, &stacks->list)
+		for (size_t i = 0; !ret->task && i < stack->nr; i++) {
+			size_t function =
+				pa_function_at(kernel->layout, functions,
+					       nr_functions, stack->words[i]);
 
-	for (size_t i = 0; i < stack->nr; i++) {
-		size_t function = pa_function_at(search->kernel->layout,
-						 search->functions,
-						 search->nr_functions,
-						 stack->words[i]);
-
-		if (function == search->nr_functions)
-			continue;
-		search->hit.task = stack->task;
-		search->hit.function = function;
-		return false;
-	}
-	return true;
-}
-
-struct pa_error *pa_stacks_find(const struct pa_kernel *kernel,
-				struct pa_memory *memory,
-				const enum pa_symbol_id *functions,
-				size_t nr_functions, struct pa_stack_hit *ret,
-				uint64_t *unread_ret)
-{
-	struct search search = {
-		.kernel = kernel,
-		.functions = functions,
-		.nr_functions = nr_functions,
-	};
-	struct pa_error *err = pa_stacks_visit(
-		kernel, memory, NULL, search_stack, &search, unread_ret);
-
-	if (err)
-		return err;
-	if (search.hit.task)
-		pa_task_name(kernel, memory, search.hit.task, &search.hit.pid,
-			     search.hit.comm);
-	*ret = search.hit;
-	return NULL;
+			if (function == nr_functions)
+				continue;
+			ret->task = stack->task;
+			ret->function = function;
+		}
+	if (ret->task)
+		pa_task_name(kernel, memory, ret->task, &ret->pid, ret->comm);
 }

@@ -17,23 +17,26 @@ struct pa_stack {
 	size_t nr;
 };
 
-/* False stops the walk. */
-typedef bool (*pa_stack_fn)(void *arg, const struct pa_stack *stack);
-
 /*
- * Calls @visit with the live part of every task's stack, which may be in
- * several pieces, and, where @cpus has them, with the registers of CPUs and
- * the interrupt stacks that they were on. What a CPU does in user space is not
- * on its stack.
- *
- * @unread_ret counts the tasks whose stacks could not be read; a list of tasks
- * that is broken is PA_ERROR_CORRUPT.
+ * The live parts of all tasks' stacks, which may be in several pieces each, and,
+ * where that is known, the registers of CPUs and the interrupt stacks that they
+ * were on. What a CPU does in user space is not on its stack. A task's pieces
+ * are neighbours, its registers first.
  */
-struct pa_error *pa_stacks_visit(const struct pa_kernel *kernel,
-				 struct pa_memory *memory,
-				 const struct pa_cpu_tasks *cpus,
-				 pa_stack_fn visit, void *arg,
-				 uint64_t *unread_ret);
+struct pa_stacks {
+	PA_ARRAY(struct pa_stack) list;
+	/* Tasks, or the rest of a broken list of them, that are not there. */
+	uint64_t unread;
+	/* What the pieces borrow. */
+	PA_ARRAY(uint64_t) words;
+};
+
+/* Of a running kernel all are read again where one was not. @ret is zeroed before. */
+struct pa_error *pa_stacks_init(const struct pa_kernel *kernel,
+				struct pa_memory *memory,
+				const struct pa_cpu_tasks *cpus,
+				struct pa_stacks *ret);
+void pa_stacks_deinit(struct pa_stacks *stacks);
 
 /* Whether a call in @function returns to @word; not if the kernel lacks it. */
 bool pa_is_in_function(const struct pa_layout *layout,
@@ -52,12 +55,6 @@ bool pa_stack_is_in(const struct pa_layout *layout,
 		    const struct pa_stack *stack,
 		    const enum pa_symbol_id *functions, size_t nr);
 
-/* The same of one task; nothing if its stack could not be read. */
-struct pa_error *pa_stack_visit(const struct pa_kernel *kernel,
-				struct pa_memory *memory,
-				const struct pa_cpu_tasks *cpus, uint64_t task,
-				pa_stack_fn visit, void *arg);
-
 /* What pa_stacks_find() found. */
 struct pa_stack_hit {
 	/* Virtual address of the task_struct; 0: no task. */
@@ -72,14 +69,10 @@ struct pa_stack_hit {
  * The first task that has a return address into one of @functions on the live
  * part of its stack: as good as certain that it is in there, without
  * unwinding. Functions that the kernel lacks are passed over.
- *
- * @unread_ret counts the tasks whose stacks could not be read; a list of tasks
- * that is broken is PA_ERROR_CORRUPT.
  */
-struct pa_error *pa_stacks_find(const struct pa_kernel *kernel,
-				struct pa_memory *memory,
-				const enum pa_symbol_id *functions,
-				size_t nr_functions, struct pa_stack_hit *ret,
-				uint64_t *unread_ret);
+void pa_stacks_find(const struct pa_stacks *stacks,
+		    const struct pa_kernel *kernel, struct pa_memory *memory,
+		    const enum pa_symbol_id *functions, size_t nr_functions,
+		    struct pa_stack_hit *ret);
 
 #endif

@@ -153,24 +153,27 @@ pa_cpu_tasks_in_kernel(const struct pa_cpu_tasks *tasks)
 	return NULL;
 }
 
+/* A list that is walked while it changes breaks now and then. */
+#define LIVE_TRIES 5
+
 struct walk {
 	const struct pa_kernel *kernel;
 	struct pa_memory *memory;
-	pa_task_fn visit;
-	void *arg;
-	bool stopped;
+	/* The task_structs met. */
+	PA_ARRAY(uint64_t) tasks;
 	uint64_t unread;
 	struct pa_error *err;
 };
 
-static bool visit_thread(void *arg, uint64_t node)
+static bool keep_thread(void *arg, uint64_t node)
 {
 	struct walk *walk = arg;
+	uint64_t task = node - PA_OFFSETOF(walk->kernel->layout, task_struct,
+					   thread_node);
 
-	walk->stopped = !walk->visit(
-		walk->arg, node - PA_OFFSETOF(walk->kernel->layout, task_struct,
-					      thread_node));
-	return !walk->stopped;
+	if (!pa_array_append(&walk->tasks, task))
+		walk->err = &pa_error_no_memory;
+	return !walk->err;
 }
 
 /* All threads of the process whose leader's tasks member is at @node. */
@@ -181,49 +184,63 @@ static bool visit_process(void *arg, uint64_t node)
 	uint64_t leader = node - PA_OFFSETOF(layout, task_struct, tasks);
 	struct pa_list_result result = { .end = PA_LIST_WHOLE };
 	uint64_t signal;
-
-	walk->err = pa_memory_read_u64(
+	struct pa_error *err = pa_memory_read_u64(
 		walk->memory, leader + PA_OFFSETOF(layout, task_struct, signal),
 		&signal);
-	if (!walk->err)
-		walk->err =
-			pa_list_walk(walk->memory,
-				     signal + PA_OFFSETOF(layout, signal_struct,
-							  thread_head),
-				     MAX_TASKS, visit_thread, walk, &result);
-	if (pa_error_is_target(walk->err)) {
-		pa_error_destroy(walk->err);
-		walk->err = NULL;
+
+	if (!err)
+		err = pa_list_walk(walk->memory,
+				   signal + PA_OFFSETOF(layout, signal_struct,
+							thread_head),
+				   MAX_TASKS, keep_thread, walk, &result);
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		err = NULL;
 		walk->unread++;
 	} else if (result.end != PA_LIST_WHOLE &&
 		   result.end != PA_LIST_STOPPED) {
 		walk->unread++;
 	}
-	return !walk->err && !walk->stopped;
+	if (err)
+		walk->err = err;
+	return !walk->err;
+}
+
+static struct pa_error *collect(struct walk *walk,
+				struct pa_list_result *result)
+{
+	const struct pa_layout *layout = walk->kernel->layout;
+	struct pa_error *err;
+
+	walk->tasks.length = 0;
+	walk->unread = 0;
+	err = pa_list_walk(walk->memory,
+			   PA_SYM(layout, init_task) +
+				   PA_OFFSETOF(layout, task_struct, tasks),
+			   MAX_TASKS, visit_process, walk, result);
+	return err ? err : walk->err;
 }
 
 struct pa_error *pa_tasks_visit(const struct pa_kernel *kernel,
 				struct pa_memory *memory, pa_task_fn visit,
 				void *arg, uint64_t *unread_ret)
 {
-	struct walk walk = {
-		.kernel = kernel,
-		.memory = memory,
-		.visit = visit,
-		.arg = arg,
-	};
+	struct walk walk = { .kernel = kernel, .memory = memory };
+	int tries = kernel->source->info.live ? LIVE_TRIES : 1;
 	struct pa_list_result result;
-	struct pa_error *err = pa_list_walk(
-		memory,
-		PA_SYM(kernel->layout, init_task) +
-			PA_OFFSETOF(kernel->layout, task_struct, tasks),
-		MAX_TASKS, visit_process, &walk, &result);
+	struct pa_error *err;
 
-	if (!err)
-		err = walk.err;
+	do {
+		err = collect(&walk, &result);
+	} while (!err && --tries &&
+		 (result.end != PA_LIST_WHOLE || walk.unread));
+	for (size_t i = 0; !err && i < walk.tasks.length; i++)
+		if (!visit(arg, walk.tasks.items[i]))
+			break;
+	pa_array_deinit(&walk.tasks);
 	if (err)
 		return err;
-	if (result.end != PA_LIST_WHOLE && result.end != PA_LIST_STOPPED)
+	if (result.end != PA_LIST_WHOLE)
 		return pa_error_at(PA_ERROR_CORRUPT, result.node,
 				   "the list of tasks is broken");
 	*unread_ret = walk.unread;

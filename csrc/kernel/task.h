@@ -61,9 +61,10 @@ pa_cpu_tasks_in_kernel(const struct pa_cpu_tasks *tasks);
 typedef bool (*pa_task_fn)(void *arg, uint64_t task);
 
 /*
- * Every thread of every process; the idle tasks are on no list. @unread_ret
- * counts processes that could not be read, or not all of them; a list of tasks
- * that is broken is PA_ERROR_CORRUPT.
+ * Every thread of every process, once their list was read; the idle tasks are
+ * on none. @unread_ret counts processes that could not be read, or not all of
+ * them; a list of tasks that is broken is PA_ERROR_CORRUPT, after those before
+ * the break. Of a running kernel it is read again then.
  */
 struct pa_error *pa_tasks_visit(const struct pa_kernel *kernel,
 				struct pa_memory *memory, pa_task_fn visit,

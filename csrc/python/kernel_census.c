@@ -147,7 +147,8 @@ static struct pa_error *census_call_run(void *arg)
 {
 	struct census_call *call = arg;
 
-	return pa_census_create(call->kernel, true, call->job, &call->census);
+	return pa_census_create(call->kernel, true, NULL, call->job,
+				&call->census);
 }
 
 PyObject *pa_py_census(struct pa_module_state *state,

@@ -176,8 +176,8 @@ static struct pa_error *find_waiters(struct dossier_call *call)
 static struct pa_error *dossier_run(void *arg)
 {
 	struct dossier_call *call = arg;
-	struct pa_error *err =
-		pa_census_create(call->kernel, true, call->job, &call->census);
+	struct pa_error *err = pa_census_create(call->kernel, true, NULL,
+						call->job, &call->census);
 
 	if (!err)
 		err = find_folios(call);

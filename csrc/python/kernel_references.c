@@ -21,7 +21,7 @@ static struct pa_error *references_call_run(void *arg)
 	struct references_call *call = arg;
 	struct pa_census *census;
 	struct pa_error *err =
-		pa_census_create(call->kernel, true, call->job, &census);
+		pa_census_create(call->kernel, true, NULL, call->job, &census);
 
 	if (err)
 		return err;

@@ -25,7 +25,7 @@ static struct pa_error *search_call_run(void *arg)
 	struct pa_error *err = pa_needles_settle(&call->needles);
 
 	if (!err)
-		err = pa_census_create(call->kernel, true, call->job,
+		err = pa_census_create(call->kernel, true, NULL, call->job,
 				       &call->census);
 	if (!err)
 		err = pa_kernel_memory(call->kernel, &call->memory);

@@ -15,8 +15,8 @@ struct slabs_call {
 static struct pa_error *slabs_call_run(void *arg)
 {
 	struct slabs_call *call = arg;
-	struct pa_error *err =
-		pa_census_create(call->kernel, true, call->job, &call->census);
+	struct pa_error *err = pa_census_create(call->kernel, true, NULL,
+						call->job, &call->census);
 
 	return err ? err : pa_kernel_memory(call->kernel, &call->memory);
 }

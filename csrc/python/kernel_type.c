@@ -246,6 +246,13 @@ static PyObject *census_list(const struct pa_census *census)
 	return list;
 }
 
+static PyObject *pfns_bytes(const struct pa_disturbed *disturbed)
+{
+	return PyBytes_FromStringAndSize(
+		(const char *)disturbed->pfns.items,
+		(Py_ssize_t)(disturbed->pfns.length * 8));
+}
+
 static PyObject *audit_dict(const struct pa_kernel *kernel,
 			    const struct pa_audit *audit)
 {
@@ -268,7 +275,9 @@ static PyObject *audit_dict(const struct pa_kernel *kernel,
 	     pa_py_set(dict, "coverage", coverage_dict(audit->census)) &&
 	     pa_py_set(dict, "census", census_list(audit->census)) &&
 	     pa_py_set(dict, "walkers", pa_py_walkers(audit->census)) &&
-	     pa_py_set(dict, "poisoned", pa_py_poison(&audit->poison));
+	     pa_py_set(dict, "poisoned", pa_py_poison(&audit->poison)) &&
+	     pa_py_set(dict, "disturbed",
+		       pfns_bytes(&audit->census->disturbed));
 	Py_XDECREF(checks);
 	Py_XDECREF(findings);
 	if (!ok)
@@ -310,6 +319,8 @@ static bool select_checks(PyObject *names, bool selected[PA_NR_CHECKS])
 struct audit_call {
 	const struct pa_kernel *kernel;
 	const bool *selected;
+	/* NULL: all pages. */
+	const struct pa_disturbed *among;
 	struct pa_job *job;
 	/* Whether a picture is wanted. */
 	bool picture;
@@ -321,7 +332,8 @@ static struct pa_error *audit_call_run(void *arg)
 {
 	struct audit_call *call = arg;
 	struct pa_error *err = pa_audit_run(call->kernel, call->selected,
-					    call->job, &call->audit);
+					    call->among, call->job,
+					    &call->audit);
 
 	if (!err && call->picture)
 		err = pa_picture_create(call->audit->census, call->job,
@@ -329,33 +341,55 @@ static struct pa_error *audit_call_run(void *arg)
 	return err;
 }
 
+/* The u64 pfns in a buffer, of which @ret gets a copy. */
+static bool copy_pfns(const Py_buffer *buffer, struct pa_disturbed *ret)
+{
+	const uint8_t *bytes = buffer->buf;
+
+	if (buffer->len % 8) {
+		PyErr_SetString(PyExc_ValueError, "pfns are 8 bytes each");
+		return false;
+	}
+	for (Py_ssize_t i = 0; i < buffer->len; i += 8)
+		if (!pa_disturbed_add(ret, pa_load_u64(bytes + i))) {
+			PyErr_NoMemory();
+			return false;
+		}
+	pa_disturbed_settle(ret);
+	return true;
+}
+
 static PyObject *kernel_audit(PyObject *self, PyObject *args, PyObject *kwds)
 {
-	static char *keywords[] = { "checks", "progress", "max_cpu", "picture",
-				    NULL };
+	static char *keywords[] = { "checks",  "progress", "max_cpu",
+				    "picture", "among",	   NULL };
 	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
 	PyObject *names = Py_None, *progress = Py_None, *ret = NULL;
 	bool selected[PA_NR_CHECKS] = { false };
+	struct pa_disturbed among = {};
 	unsigned int max_cpu = 0;
+	Py_buffer buffer = {};
 	int picture = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO$Ip:audit", keywords,
-					 &names, &progress, &max_cpu, &picture))
-		return NULL;
-	if (names != Py_None && !select_checks(names, selected))
+	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO$Ipz*:audit", keywords,
+					 &names, &progress, &max_cpu, &picture,
+					 &buffer))
 		return NULL;
 
 	struct pa_job job;
 	struct audit_call call = {
 		.kernel = object->kernel,
 		.selected = names == Py_None ? NULL : selected,
+		.among = buffer.buf ? &among : NULL,
 		.job = &job,
 		.picture = picture,
 	};
 
 	pa_job_init(&job, object->threads);
 	job.max_cpu = max_cpu;
-	if (!pa_watch_run(pa_object_state(self), audit_call_run, &call, &job,
+	if ((names == Py_None || select_checks(names, selected)) &&
+	    (!buffer.buf || copy_pfns(&buffer, &among)) &&
+	    !pa_watch_run(pa_object_state(self), audit_call_run, &call, &job,
 			  progress))
 		ret = audit_dict(object->kernel, call.audit);
 	if (ret && picture &&
@@ -363,6 +397,8 @@ static PyObject *kernel_audit(PyObject *self, PyObject *args, PyObject *kwds)
 		Py_CLEAR(ret);
 	pa_picture_destroy(call.drawn);
 	pa_audit_destroy(call.audit);
+	pa_disturbed_deinit(&among);
+	PyBuffer_Release(&buffer);
 	return ret;
 }
 

@@ -19,7 +19,7 @@ static struct pa_error *waiters_call_run(void *arg)
 	struct pa_census *census = NULL;
 	struct pa_memory *memory = NULL;
 	struct pa_error *err =
-		pa_census_create(call->kernel, false, call->job, &census);
+		pa_census_create(call->kernel, false, NULL, call->job, &census);
 
 	if (!err)
 		err = pa_kernel_memory(call->kernel, &memory);

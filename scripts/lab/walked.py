@@ -34,7 +34,7 @@ class Walked:
 
     def wrong(self) -> Iterator[str]:
         """What is not as drgn has it, a line each."""
-        task = self._task_in("msleep", self.known["function"])
+        task = self.walker()
         found = [w for w in self.report.walkers if w["pid"] == int(task.pid)]
         if len(found) != 1:
             yield f"{len(found)} walkers of pid {int(task.pid)}"
@@ -44,6 +44,10 @@ class Walked:
         yield from self._targets(walker)
         yield from self._offliner()
         yield from self._findings(task)
+
+    def walker(self) -> drgn.Object:
+        """The task_struct of who was stopped while it walked."""
+        return self._task_in("msleep", self.known["function"])
 
     def _task_in(self, *functions: str) -> drgn.Object:
         for task in for_each_task(self.prog):

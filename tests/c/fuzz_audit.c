@@ -192,7 +192,7 @@ static void audit(struct overlay *overlay, const struct pa_layout *layout)
 		consume(err);
 	overlay->phase = "audit";
 	pa_job_init(&job, overlay->tracing ? 1 : nr_threads);
-	err = pa_audit_run(kernel, NULL, &job, &audit);
+	err = pa_audit_run(kernel, NULL, NULL, &job, &audit);
 	if (!err) {
 		look_at(audit);
 		err = check_picture(audit->census, &job);

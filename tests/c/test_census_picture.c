@@ -24,7 +24,7 @@ static struct pa_picture *draw(const struct pa_kernel *kernel,
 	struct pa_job job;
 
 	pa_job_init(&job, 2);
-	CHECK_OK(pa_census_create(kernel, false, &job, census_ret));
+	CHECK_OK(pa_census_create(kernel, false, NULL, &job, census_ret));
 	CHECK_OK(pa_picture_create(*census_ret, &job, &picture));
 	return picture;
 }

@@ -7,6 +7,9 @@
 #define HEAD (BASE + 256)
 #define OTHER (BASE + 320)
 
+/* Of all pages; unknown but where a test says otherwise. */
+static uint8_t classes[NR_PAGES];
+
 static uint64_t lru(uint64_t pfn)
 {
 	return page_at(pfn) + LRU;
@@ -100,14 +103,47 @@ static void test_none(struct pa_private_lists *lists)
 	forget(lists);
 }
 
+/* A running kernel has put a page, and what was behind it, on a list of its own. */
+static void test_put_back(struct pa_private_lists *lists)
+{
+	make_list(HEAD, 10, 5);
+	classes[13] = PA_CLASS_LRU;
+	CHECK(head_of(lists, 10) == 0);
+	CHECK(head_of(lists, 12) == 0);
+	CHECK(head_of(lists, 14) == HEAD);
+	forget(lists);
+	classes[13] = PA_CLASS_FREE + 3;
+	CHECK(head_of(lists, 11) == 0);
+	forget(lists);
+	classes[13] = PA_CLASS_PCP;
+	CHECK(head_of(lists, 11) == 0);
+	forget(lists);
+	/* What somebody took off the allocator's lists is on such a list. */
+	classes[13] = PA_CLASS_TAKEN;
+	CHECK(head_of(lists, 11) == HEAD);
+	forget(lists);
+}
+
 int main(void)
 {
+	uint8_t *section = classes;
+	struct pa_census census = { .kernel = &kernel, .classes = &section };
 	struct pa_memory *memory = bytes_start();
-	struct pa_private_lists lists = { .kernel = &kernel, .memory = memory };
+	struct pa_private_lists lists = {
+		.census = &census,
+		.kernel = &kernel,
+		.memory = memory,
+	};
+	uint32_t index = 1;
 
 	kernel.page_format.lru = LRU;
+	kernel.sections.pages = NR_PAGES;
+	kernel.sections.pages_shift = 9;
+	kernel.sections.index = &index;
+	kernel.sections.index_length = 1;
 	test_sound(&lists);
 	test_none(&lists);
+	test_put_back(&lists);
 	pa_private_lists_deinit(&lists);
 	bytes_end(memory);
 	return CHECK_DONE();

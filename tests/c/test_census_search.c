@@ -159,7 +159,7 @@ static void search(struct machine *m, struct pa_search_query query,
 		CHECK_OK(pa_needles_add(&f->needles, pfns[i], 1));
 	CHECK_OK(pa_needles_settle(&f->needles));
 	CHECK_OK(pa_kernel_create(&m->base, &m->layout, &f->kernel));
-	CHECK_OK(pa_census_create(f->kernel, true, &job, &f->census));
+	CHECK_OK(pa_census_create(f->kernel, true, NULL, &job, &f->census));
 	CHECK_OK(pa_kernel_memory(f->kernel, &f->memory));
 	CHECK_OK(pa_places_create(f->census, f->memory, &f->places));
 	query.needles = &f->needles;

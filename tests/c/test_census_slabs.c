@@ -276,7 +276,8 @@ static void open_view(struct slabs_machine *m, struct view *view)
 	pa_job_init(&job, 2);
 	CHECK_OK(
 		pa_kernel_create(&m->base, &m->machine->layout, &view->kernel));
-	CHECK_OK(pa_census_create(view->kernel, true, &job, &view->census));
+	CHECK_OK(pa_census_create(view->kernel, true, NULL, &job,
+				  &view->census));
 	CHECK_OK(pa_kernel_memory(view->kernel, &view->memory));
 }
 

@@ -13,7 +13,7 @@ static struct pa_audit *audit(struct machine *m, struct pa_kernel **kernel_ret)
 
 	pa_job_init(&job, 2);
 	CHECK_OK(pa_kernel_create(&m->base, &m->layout, kernel_ret));
-	CHECK_OK(pa_audit_run(*kernel_ret, NULL, &job, &audit));
+	CHECK_OK(pa_audit_run(*kernel_ret, NULL, NULL, &job, &audit));
 	return audit;
 }
 

@@ -229,6 +229,7 @@ def completes_another(site: Site, first: int, order: int) -> bool:
     return (
         first >> order & 1 == 1
         and not mm.PageCompound(site.page(before))
+        and not mm.PageLRU(site.page(before))
         and int(site.refcount(before)) > 0
         and not any(int(site.refcount(pfn)) for pfn in range(before + 1, first))
     )

@@ -10,7 +10,7 @@ from typing import Any, Iterator, Optional
 
 import drgn
 import pytest
-from drgn.helpers.linux import mm, percpu, pid, slab
+from drgn.helpers.linux import mm, percpu, pid, sched, slab
 from lab import makedump
 from places import free_object, symbols_in_dump, vmcoreinfo
 from planting import PAGE_SIZE, OpenSite, Site
@@ -33,7 +33,10 @@ class Search:
 
     def __init__(self, site: Site, pfns: "list[int]", **options: Any) -> None:
         self.result = site.kernel().search(pfns, max_hits=255, **options)
-        self.hits = {hit["phys"]: hit for hit in self.result["hits"]}
+        # What is in a CPU's registers is not in memory.
+        self.hits = {
+            hit["phys"]: hit for hit in self.result["hits"] if hit["place"]["kind"] != "register"
+        }
 
     def dropped(self, why: str) -> int:
         return int(self.result["dropped"][why])
@@ -109,6 +112,16 @@ class Oracle:
         for task in pid.for_each_task(prog):
             self.add_stack(int(task.stack), int(task.thread.sp), bool(task.on_cpu))
         for cpu in range(2):
+            idle = sched.idle_task(prog, cpu)
+            if idle.on_cpu:
+                sp = prog.stack_trace(idle)[0].register("rsp")
+                self.add_stack(int(idle.stack), sp, False)
+            # Those of interrupts and exceptions, while the CPU is in none.
+            for name in ("irq_stack_backing_store", "exception_stacks"):
+                if name in prog:
+                    stack = percpu.per_cpu(prog[name], cpu)
+                    start, size = int(stack.address_of_()), drgn.sizeof(stack)
+                    self.add_stack(start, start + size, False, size)
             for area in percpu.per_cpu(prog["cached_stacks"], cpu):
                 if area:
                     self.add_stack(int(area.addr), int(area.addr) + THREAD_SIZE, False)
@@ -137,8 +150,8 @@ class Oracle:
         for slot in list(slots)[int(batch.nr) :]:
             yield self.site.phys(int(slot.address_of_()))
 
-    def add_stack(self, base: int, live: int, running: bool) -> None:
-        for address in range(base, base + THREAD_SIZE, PAGE_SIZE) if base else ():
+    def add_stack(self, base: int, live: int, running: bool, size: int = THREAD_SIZE) -> None:
+        for address in range(base, base + size, PAGE_SIZE) if base else ():
             self.stacks[self.site.phys(address) // PAGE_SIZE] = (address, 0 if running else live)
 
     def why_not(self, phys: int) -> Optional[str]:
