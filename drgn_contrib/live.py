@@ -8,7 +8,7 @@ chance is no explanation, while its struct pages, looked at in between, held sti
 is gone in a single read was a change that was under way.
 
 As many pages look wrong as change while one read lasts, and to judge one takes time. So the
-first read only says which they are, and each other one judges what the one before said.
+first read only says which they are, and the second judges those that it finds wrong, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: What is the same in so many reads in a row is there.
 SETTLED = 4
 #: What does not hold still for so many is dropped.
-MAX_READS = 10
+MAX_READS = 8
 #: Between two reads its pages are looked at so often, so many seconds apart.
 LOOKS = 6
 PAUSE = 0.06
@@ -47,6 +47,8 @@ _BY_CHANCE = ("partial", "failed")
 _PASSING = {"also_named_by", "task", "pid", "in_flight", "waiting", "waiters"}
 
 _Found = Dict[str, Any]
+#: "earlier" of an audit: pages that it found wrong, and how much it could not read.
+_Earlier = Tuple[bytes, Tuple[int, ...]]
 _Key = Tuple[str, Optional[int], Optional[int], str]
 
 
@@ -90,21 +92,23 @@ def audit_live(
     """
     begun, cpu_begun = time.monotonic(), _cpu_seconds()
     kernel = opened.kernel
-    result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, among=b"")
+    result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=())
     now = time.monotonic()
     suspects = {_key(f): _Suspect(f, now) for f in _suspicious(result)}
     reads, dropped = 1, 0
     best = {check["id"]: check for check in result["checks"]}
     whole = _whole(result)
     while (
-        (reads == 1 and result["disturbed"])
+        (reads == 1 and result["earlier"][0])
         or (reads < MAX_READS and any(s.reads < SETTLED for s in suspects.values()))
         or (reads <= SETTLED and any(c["status"] in _BY_CHANCE for c in best.values()))
     ):
         moved = _watch(kernel, suspects)
         kernel = Kernel(opened.source, opened.layout, threads=opened.threads)
-        left, among, before = result["disturbed"], _among(result, suspects), whole
-        result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, among=among)
+        left = result["earlier"]
+        torn = any(c["status"] in _BY_CHANCE for c in best.values())
+        earlier, before = _earlier(left, suspects, reads == 1 or torn), whole
+        result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=earlier)
         reads += 1
         now = time.monotonic()
         found = {_key(f): f for f in result["findings"]}
@@ -123,7 +127,7 @@ def audit_live(
                 suspect.restart(again, now)
         for key, new in ((_key(f), f) for f in _suspicious(result)):
             # What no read could see before; else it is a change that is under way now.
-            first = reads == 2 and _is_left(new, left)
+            first = reads == 2 and _is_left(new, left[0])
             if (first or best[key[0]]["status"] in _BY_CHANCE) and key not in suspects:
                 suspects[key] = _Suspect(new, now)
         # What it judged is what the one before saw, which must be all.
@@ -205,10 +209,10 @@ def _whole(result: Mapping[str, Any]) -> "set[str]":
     return {c["id"] for c in result["checks"] if c["status"] not in _BY_CHANCE}
 
 
-def _among(result: Mapping[str, Any], suspects: "Mapping[_Key, _Suspect]") -> bytes:
-    """Pages for the next read to judge: a torn one may not have seen a suspect again."""
+def _earlier(left: _Earlier, suspects: "Mapping[_Key, _Suspect]", new: bool) -> _Earlier:
+    """What the next read is to know: which pages to judge, new ones or the suspects only."""
     pfns = [s.found["pfn"] for s in suspects.values() if s.found["pfn"] is not None]
-    return bytes(result["disturbed"]) + struct.pack(f"{len(pfns)}Q", *pfns)
+    return (left[0] if new else b"") + struct.pack(f"{len(pfns)}Q", *pfns), left[1]
 
 
 def _is_left(found: _Found, left: bytes) -> bool:

@@ -42,12 +42,11 @@ class Machine:
         # What the last read was to judge.
         self.among: "set[int]" = set()
 
-    def audit(
-        self, checks: object, progress: object, *, max_cpu: int, picture: bool, among: bytes
-    ) -> "Dict[str, Any]":
+    def audit(self, *_: object, earlier: "tuple[Any, ...]", **__: object) -> "Dict[str, Any]":
         self.reads += 1
         found = self._found(self.reads)
-        self.among = {pfn for (pfn,) in struct.iter_unpack("Q", among)}
+        pfns = earlier[0] if earlier else b""
+        self.among = {pfn for (pfn,) in struct.iter_unpack("Q", pfns)}
         disturbed = sorted({f["pfn"] for f in found if f["pfn"] is not None})
         names = ("refcount-leak", "counter-drift")
         checked = [{"id": name, "status": "ran", "reason": None} for name in names]
@@ -56,7 +55,7 @@ class Machine:
         return {
             "checks": checked,
             "findings": [f for f in found if f["pfn"] is None or f["pfn"] in self.among],
-            "disturbed": struct.pack(f"{len(disturbed)}Q", *disturbed),
+            "earlier": (struct.pack(f"{len(disturbed)}Q", *disturbed), ()),
         }
 
     def page(self, pfn: int) -> "Dict[str, Any]":
@@ -90,7 +89,7 @@ def test_what_changed_meanwhile_is_not_judged(monkeypatch: pytest.MonkeyPatch) -
     moving = Machine(lambda read: [finding(pfn) for pfn in range(read * 900, read * 900 + 1000)])
     result, ran = run(moving, monkeypatch)
     assert (ran.reads, ran.dropped, ran.unsettled, result["findings"]) == (3, 100, 0, [])
-    assert len(moving.among) == 1000
+    assert len(moving.among) == 100
 
 
 def test_what_stays_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,7 @@ static struct pa_error *(*const part_builders[PA_NR_CENSUS_PARTS])(
 
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 				  bool references,
-				  const struct pa_disturbed *among,
+				  const struct pa_earlier *earlier,
 				  struct pa_job *job, struct pa_census **ret)
 {
 	struct pa_census *census = calloc(1, sizeof(*census));
@@ -146,7 +146,7 @@ struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 	if (!census)
 		return &pa_error_no_memory;
 	census->kernel = kernel;
-	census->among = among;
+	census->earlier = earlier;
 	census->classes =
 		calloc(kernel->sections.list.length, sizeof(*census->classes));
 	census->zones =

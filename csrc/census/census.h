@@ -296,6 +296,16 @@ struct pa_census_part_result {
 	double seconds;
 };
 
+/* What the earlier reads of a running kernel came to. */
+struct pa_earlier {
+	/* There was none. */
+	bool none;
+	/* Of the last one; more are not judged. */
+	struct pa_disturbed disturbed;
+	/* The least that any of them could not read of each holder. */
+	uint64_t unreadable[PA_NR_HOLDERS];
+};
+
 struct pa_census {
 	/* Borrowed. */
 	const struct pa_kernel *kernel;
@@ -310,9 +320,9 @@ struct pa_census {
 	PA_ARRAY(struct pa_poisoned) poisoned;
 	PA_ARRAY(struct pa_hugetlb_folio) hugetlb;
 	PA_ARRAY(struct pa_list_fault) faults;
-	/* See disturbed.h; NULL: all are judged. Borrowed. */
-	const struct pa_disturbed *among;
-	/* ->among: what would be judged without it. */
+	/* NULL: the kernel is not running. Borrowed. */
+	const struct pa_earlier *earlier;
+	/* ->earlier: what the next read may judge. */
 	struct pa_disturbed disturbed;
 	/* census/lru.h, census/hugetlb.h; owned, NULL until built. */
 	struct pa_lru_census *lru;
@@ -363,12 +373,12 @@ struct pa_census {
 
 /*
  * Builds the memory map's parts, and with @references those from
- * PA_CENSUS_SLABS on too: everything that refers to pages. @among: of those
- * judges these only, if it is not NULL; borrowed. Owned by the caller.
+ * PA_CENSUS_SLABS on too: everything that refers to pages. @earlier: of a
+ * running kernel, else NULL; borrowed. Owned by the caller.
  */
 struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 				  bool references,
-				  const struct pa_disturbed *among,
+				  const struct pa_earlier *earlier,
 				  struct pa_job *job, struct pa_census **ret);
 void pa_census_destroy(struct pa_census *census);
 

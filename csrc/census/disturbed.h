@@ -2,7 +2,7 @@
 /*
  * Disturbed pages: those that one read of a running kernel found wrong. Most
  * only changed between two looks, and there are as many as change in that time.
- * So no read judges more than those that the read before found wrong, too.
+ * So no read judges more than those that the one before found wrong, too.
  */
 #ifndef PA_CENSUS_DISTURBED_H
 #define PA_CENSUS_DISTURBED_H

@@ -202,7 +202,7 @@ static bool keep_fault(struct pa_holder_walk *walk,
 		       uint64_t link)
 {
 	const struct pa_holder_row *row = &pa_holders[ref->holder];
-	const struct pa_disturbed *among = walk->census->among;
+	const struct pa_earlier *earlier = walk->census->earlier;
 	struct pa_list_fault fault = {
 		.kind = PA_FAULT_STALE,
 		.holder = ref->holder,
@@ -219,12 +219,12 @@ static bool keep_fault(struct pa_holder_walk *walk,
 		return true;
 	if (walk->watch)
 		return true;
-	if (among && ref->pfn != PA_NO_PFN) {
+	if (earlier && ref->pfn != PA_NO_PFN) {
 		if (!pa_disturbed_add(&walk->disturbed, ref->pfn)) {
 			walk->err = &pa_error_no_memory;
 			return false;
 		}
-		if (!pa_disturbed_has(among, ref->pfn))
+		if (!pa_disturbed_has(&earlier->disturbed, ref->pfn))
 			return true;
 	}
 	if (walk->faults.length >= MAX_FAULTS)
@@ -445,6 +445,11 @@ struct pa_error *pa_census_holders(struct pa_census *census, struct pa_job *job)
 		if (!pa_holders[i].item)
 			continue;
 		err = walk_holder(&pass);
+		/* What is the same all the time is in each read. */
+		if (census->earlier && !census->earlier->none)
+			pass.result.unreadable =
+				pa_min(pass.result.unreadable,
+				       census->earlier->unreadable[i]);
 		census->holders[i] = pass.result;
 		census->references += pass.result.references;
 		census->parts[PA_CENSUS_HOLDERS].unreadable +=

@@ -15,26 +15,8 @@
 #define USER_ENTRIES 256
 /* Of an mm that has them all in one list: for 2 TiB. */
 #define MAX_DEPOSITED PA_BIT(20)
-/* Of a struct page: pa_page_format_init() takes no larger one. */
-#define MAX_PAGE_BYTES 256
 /* Tables of others that one item shares, GiB by GiB: garbage has no end. */
 #define MAX_SHARED 4096
-
-/* Classes of a page that a table may be. */
-static bool is_table_class(uint8_t class)
-{
-	switch (class) {
-	case PA_CLASS_UNKNOWN:
-	case PA_CLASS_RESERVED:
-	case PA_CLASS_USED:
-	case PA_CLASS_USED_HEAD:
-	case PA_CLASS_FROZEN:
-	case PA_CLASS_FROZEN_HEAD:
-		return true;
-	default:
-		return false;
-	}
-}
 
 /* Whether the table at @pfn was met before; true, too, if out of memory. */
 static bool meet(struct pa_table_walk *walk, uint64_t pfn)
@@ -119,35 +101,6 @@ static struct pa_error *read_table(struct pa_table_walk *walk, uint64_t pfn,
 }
 
 /*
- * Whether @link still names its table: an entry is cleared before what it names
- * is freed (pmd_clear(), pud_clear()), the root freed when the last reference to
- * the mm is gone (__mmdrop()).
- */
-static struct pa_error *is_linked(struct pa_table_walk *walk,
-				  const struct pa_table_link *link, bool *ret)
-{
-	const struct pa_layout *layout = walk->holder->layout;
-	struct pa_memory *memory = walk->holder->memory;
-	uint64_t mm = walk->mm->address, value;
-	uint32_t references = 1;
-	struct pa_error *err;
-
-	*ret = true;
-	if (!walk->holder->kernel->source->info.live)
-		return NULL;
-	err = pa_memory_read_u64(memory, link->slot, &value);
-	if (!err && link->slot == mm + PA_OFFSETOF(layout, mm_struct, pgd))
-		err = pa_memory_read_u32(
-			memory, mm + PA_OFFSETOF(layout, mm_struct, mm_count),
-			&references);
-	if (err && !pa_error_is_target(err))
-		return err;
-	*ret = !err && value == link->value && references;
-	pa_error_destroy(err);
-	return NULL;
-}
-
-/*
  * What a PMD table maps for one more mm than the one that it was walked for, to
  * whoever asks: the map that counts is the other's.
  */
@@ -177,36 +130,6 @@ static struct pa_error *mention_leaves(struct pa_table_walk *walk, uint64_t pfn,
 }
 
 /*
- * Whether the page at @pfn may be a table: by its class, or, of a running kernel,
- * which may have made it one since, by what it is now.
- */
-static struct pa_error *may_be_table(struct pa_table_walk *walk, uint64_t pfn,
-				     bool *ret)
-{
-	const struct pa_kernel *kernel = walk->holder->kernel;
-	const struct pa_page_format *f = &kernel->page_format;
-	const struct pa_sections *sections = &kernel->sections;
-	const uint8_t *byte = pa_census_class(walk->holder->census, pfn);
-	uint64_t section = pfn >> sections->pages_shift;
-	uint8_t page[MAX_PAGE_BYTES];
-	struct pa_error *err;
-
-	*ret = section < sections->index_length && sections->index[section];
-	if (!*ret || !byte || is_table_class(*byte & PA_CLASS_MASK))
-		return NULL;
-	*ret = false;
-	if (!kernel->source->info.live)
-		return NULL;
-	err = pa_memory_read(walk->holder->memory, pa_pfn_to_page(kernel, pfn),
-			     f->size, page);
-	if (!err)
-		*ret = pa_page_refcount(f, page) ||
-		       pa_page_type(f, pa_page_type_word(f, page)) ==
-			       PA_PAGE_TABLE;
-	return pa_holder_unread(walk->holder, err);
-}
-
-/*
  * The table at @pfn that @slot names. True if it is one, and was not walked
  * before; it holds a reference of its own.
  */
@@ -217,11 +140,11 @@ static bool enter_table(struct pa_table_walk *walk, unsigned int level,
 	uint64_t slot = link->slot;
 	bool met, linked, may = false;
 
-	walk->holder->err = is_linked(walk, link, &linked);
+	walk->holder->err = pa_table_is_linked(walk, link, &linked);
 	if (walk->holder->err || !linked)
 		return false;
 	walk->found.tables[level]++;
-	walk->holder->err = may_be_table(walk, pfn, &may);
+	walk->holder->err = pa_table_may_be(walk, pfn, &may);
 	if (walk->holder->err)
 		return false;
 	if (!may) {
@@ -566,7 +489,7 @@ struct pa_error *pa_table_walk(struct pa_table_walk *walk, unsigned int level,
 	}
 	err = read_table(walk, pfn, buffer, &bytes);
 	if (!err && bytes)
-		err = is_linked(walk, link, &linked);
+		err = pa_table_is_linked(walk, link, &linked);
 	if (err || !bytes || !linked)
 		return err;
 	if (level == PA_LEVEL_PTE) {

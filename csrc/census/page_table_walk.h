@@ -89,4 +89,20 @@ struct pa_error *pa_table_walk(struct pa_table_walk *walk, unsigned int level,
 			       uint64_t pfn, uint64_t va,
 			       const struct pa_table_link *link);
 
+/*
+ * Whether @link still names its table: an entry is cleared before what it names
+ * is freed (pmd_clear(), pud_clear()), the root freed when the last reference to
+ * the mm is gone (__mmdrop()).
+ */
+struct pa_error *pa_table_is_linked(struct pa_table_walk *walk,
+				    const struct pa_table_link *link,
+				    bool *ret);
+
+/*
+ * Whether the page at @pfn may be a table: by its class, or, of a running kernel,
+ * which may have made it one since, by what it is now.
+ */
+struct pa_error *pa_table_may_be(struct pa_table_walk *walk, uint64_t pfn,
+				 bool *ret);
+
 #endif

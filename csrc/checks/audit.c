@@ -144,7 +144,7 @@ static bool needs_references(const struct pa_audit *audit)
 
 struct pa_error *pa_audit_run(const struct pa_kernel *kernel,
 			      const bool selected[PA_NR_CHECKS],
-			      const struct pa_disturbed *among,
+			      const struct pa_earlier *earlier,
 			      struct pa_job *job, struct pa_audit **ret)
 {
 	struct pa_audit *audit = calloc(1, sizeof(*audit));
@@ -155,7 +155,7 @@ struct pa_error *pa_audit_run(const struct pa_kernel *kernel,
 		audit->selected[i] = !selected || selected[i];
 
 	struct pa_error *err = pa_census_create(kernel, needs_references(audit),
-						among, job, &audit->census);
+						earlier, job, &audit->census);
 
 	if (!err)
 		err = run_checks(audit, kernel, job);

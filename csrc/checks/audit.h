@@ -17,13 +17,12 @@ struct pa_audit {
 };
 
 /*
- * Runs the checks of @selected (all if NULL) over a new census; @among: only of
- * these pages, if it is not NULL (census/disturbed.h); borrowed. Owned by the
- * caller.
+ * Runs the checks of @selected (all if NULL) over a new census, which @earlier
+ * is for. Owned by the caller.
  */
 struct pa_error *pa_audit_run(const struct pa_kernel *kernel,
 			      const bool selected[PA_NR_CHECKS],
-			      const struct pa_disturbed *among,
+			      const struct pa_earlier *earlier,
 			      struct pa_job *job, struct pa_audit **ret);
 void pa_audit_destroy(struct pa_audit *audit);
 

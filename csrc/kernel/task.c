@@ -176,6 +176,25 @@ static bool keep_thread(void *arg, uint64_t node)
 	return !walk->err;
 }
 
+/*
+ * Whether the process whose leader's tasks member is at @node is on the list
+ * still: a running kernel may have taken it off (__unhash_process()) while its
+ * threads were looked at.
+ */
+static bool is_there(struct walk *walk, uint64_t node)
+{
+	uint64_t prev, back;
+	struct pa_error *err =
+		pa_memory_read_u64(walk->memory, node + 8, &prev);
+
+	if (!err)
+		err = pa_memory_read_u64(walk->memory, prev, &back);
+	if (!err)
+		return back == node;
+	pa_error_destroy(err);
+	return false;
+}
+
 /* All threads of the process whose leader's tasks member is at @node. */
 static bool visit_process(void *arg, uint64_t node)
 {
@@ -193,16 +212,14 @@ static bool visit_process(void *arg, uint64_t node)
 				   signal + PA_OFFSETOF(layout, signal_struct,
 							thread_head),
 				   MAX_TASKS, keep_thread, walk, &result);
-	if (pa_error_is_target(err)) {
-		pa_error_destroy(err);
-		err = NULL;
-		walk->unread++;
-	} else if (result.end != PA_LIST_WHOLE &&
-		   result.end != PA_LIST_STOPPED) {
-		walk->unread++;
-	}
-	if (err)
+	if (err && !pa_error_is_target(err))
 		walk->err = err;
+	else if (err ||
+		 (result.end != PA_LIST_WHOLE && result.end != PA_LIST_STOPPED))
+		walk->unread += !walk->kernel->source->info.live ||
+				is_there(walk, node);
+	if (err != walk->err)
+		pa_error_destroy(err);
 	return !walk->err;
 }
 

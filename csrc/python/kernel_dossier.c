@@ -235,25 +235,19 @@ static PyObject *counts_list(const struct pa_discrepancy *d)
 	return list;
 }
 
-static PyObject *pfn_or_none(uint64_t pfn)
-{
-	return pfn == PA_NO_PFN ? Py_NewRef(Py_None) :
-				  PyLong_FromUnsignedLongLong(pfn);
-}
-
 static PyObject *asked_dict(const struct asked *asked)
 {
 	const struct pa_discrepancy *d = &asked->counts;
 	PyObject *dict = PyDict_New();
 	bool ok =
-		dict && pa_py_set(dict, "pfn", pfn_or_none(asked->pfn)) &&
+		dict && pa_py_set(dict, "pfn", pa_py_pfn(asked->pfn)) &&
 		pa_py_set(dict, "class",
 			  asked->class ? pa_py_class(*asked->class) :
 					 Py_NewRef(Py_None)) &&
 		pa_py_set(dict, "on_list",
 			  PyBool_FromLong(asked->class &&
 					  *asked->class & PA_MARK_LISTED)) &&
-		pa_py_set(dict, "head_pfn", pfn_or_none(asked->head_pfn)) &&
+		pa_py_set(dict, "head_pfn", pa_py_pfn(asked->head_pfn)) &&
 		pa_py_set(dict, "nr_pages",
 			  PyLong_FromUnsignedLongLong(asked->nr)) &&
 		pa_py_set(dict, "kind",
@@ -265,7 +259,7 @@ static PyObject *asked_dict(const struct asked *asked)
 		pa_py_set(dict, "counts", counts_list(d)) &&
 		pa_py_set(dict, "mapcounts_wrong",
 			  PyLong_FromUnsignedLong(d->nr_mapcounts)) &&
-		pa_py_set(dict, "mapcount_pfn", pfn_or_none(d->mapcount_pfn)) &&
+		pa_py_set(dict, "mapcount_pfn", pa_py_pfn(d->mapcount_pfn)) &&
 		pa_py_set(dict, "made_of",
 			  Py_BuildValue("{s:K,s:K,s:K,s:K,s:K}", "maps",
 					ULL(d->maps), "entire_maps",

@@ -30,6 +30,11 @@ PyObject *pa_py_checks(PyObject *module, PyObject *args);
  * New references, or NULL with an exception; each in the file of its name.
  * The kernel is borrowed.
  */
+PyObject *pa_py_audit(struct pa_module_state *state,
+		      const struct pa_kernel *kernel, unsigned int threads,
+		      PyObject *args, PyObject *kwds);
+/* None for PA_NO_PFN. */
+PyObject *pa_py_pfn(uint64_t pfn);
 PyObject *pa_py_memory(const struct pa_kernel *kernel);
 PyObject *pa_py_page(struct pa_module_state *state,
 		     const struct pa_kernel *kernel, uint64_t pfn);
