@@ -6,6 +6,8 @@
 /* THREAD_SIZE of x86_64; twice that with KASAN, whose lower half is dead. */
 #define STACK_BYTES UINT64_C(16384)
 
+/* 512 MiB: that of a quarter of a million sleepers, who have some 2 KiB each. */
+#define MAX_WORDS PA_BIT(26)
 /* Tasks of a running kernel exit while they are looked at. */
 #define LIVE_TRIES 5
 
@@ -171,10 +173,16 @@ static bool visit_task(void *arg, uint64_t task)
 	struct walk *walk = arg;
 	const struct pa_cpu_task *cpu = find_cpu(walk, task);
 	uint64_t stack;
-	struct pa_error *err = pa_memory_read_u64(
-		walk->memory,
-		task + PA_OFFSETOF(walk->kernel->layout, task_struct, stack),
-		&stack);
+	struct pa_error *err;
+
+	if (walk->stacks->words.length >= MAX_WORDS) {
+		walk->stacks->unread++;
+		return true;
+	}
+	err = pa_memory_read_u64(walk->memory,
+				 task + PA_OFFSETOF(walk->kernel->layout,
+						    task_struct, stack),
+				 &stack);
 
 	/* A zombie has none any more (finish_task_switch()). */
 	if (!err && stack)

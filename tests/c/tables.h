@@ -122,6 +122,12 @@ static inline void put_page(uint64_t pfn, uint64_t offset, uint64_t value)
 	       8);
 }
 
+/* A running kernel: when the table @phys has been read, @run is. */
+static struct {
+	uint64_t phys;
+	void (*run)(void);
+} meanwhile;
+
 static inline struct pa_error *read_phys(void *arg, uint64_t phys,
 					 uint64_t length, uint8_t *buffer,
 					 enum pa_presence *presence)
@@ -132,6 +138,12 @@ static inline struct pa_error *read_phys(void *arg, uint64_t phys,
 			    PA_UNREADABLE;
 	if (*presence == PA_PRESENT)
 		memcpy(buffer, memory_bytes + phys, length);
+	if (meanwhile.run && phys == meanwhile.phys && length == 4096) {
+		void (*run)(void) = meanwhile.run;
+
+		meanwhile.run = NULL;
+		run();
+	}
 	return NULL;
 }
 

@@ -267,6 +267,69 @@ static void test_five_levels(void)
 	kernel.space.levels = 4;
 }
 
+static void free_table(void)
+{
+	set_entry(PMD_A, 0, 0);
+}
+
+static void free_root(void)
+{
+	put(MM_A, MM_COUNT, 0);
+}
+
+/* What each of two reads makes of a table that somebody frees meanwhile. */
+static void check_freed(unsigned int table, void (*run_meanwhile)(void),
+			bool live)
+{
+	struct run run;
+
+	make_machine();
+	/* Somebody's data by now. */
+	set_entry(PTE_A, 0, entry(1024, P | RW | USER));
+	set_entry(PTE_A, 1, entry(5000, P | RW | USER));
+	classes[5000] = PA_CLASS_FREE + 3;
+	set_entry(PTE_B, 0, entry(1030, P | RW | USER));
+	kernel.source->info.live = live;
+	meanwhile.phys = (uint64_t)table << 12;
+	meanwhile.run = run_meanwhile;
+	run_init(&run, NULL);
+	CHECK(!meanwhile.run);
+	CHECK(maps_of(&run, 1024) == !live && maps_of(&run, 1030) == 1);
+	CHECK(run.walk.faults.length == !live);
+	/* There are no slabs to look for more mms in. */
+	CHECK(run.walk.unreadable == 1);
+	run_deinit(&run);
+	kernel.source->info.live = false;
+}
+
+static void test_freed_meanwhile(void)
+{
+	for (unsigned int live = 0; live < 2; live++) {
+		check_freed(PTE_A, free_table, live);
+		check_freed(PGD_A, free_root, live);
+	}
+}
+
+/* A table in memory that was free when the memory map was read. */
+static void test_made_meanwhile(void)
+{
+	struct run run;
+
+	for (unsigned int live = 0; live < 2; live++) {
+		make_machine();
+		set_entry(PTE_A, 0, entry(1024, P | RW | USER));
+		classes[PTE_A] = PA_CLASS_FREE;
+		put_page(PTE_A, kernel.page_format.refcount, 1);
+		kernel.source->info.live = live;
+		run_init(&run, NULL);
+		CHECK(maps_of(&run, 1024) == live);
+		CHECK(run.walk.faults.length == 1);
+		CHECK(run.walk.unreadable == 1 + !live);
+		run_deinit(&run);
+	}
+	kernel.source->info.live = false;
+}
+
 int main(void)
 {
 	struct pa_source *source;
@@ -281,6 +344,8 @@ int main(void)
 	test_hostile();
 	test_pieces();
 	test_five_levels();
+	test_freed_meanwhile();
+	test_made_meanwhile();
 	pa_source_destroy(source);
 	return CHECK_DONE();
 }
