@@ -24,7 +24,7 @@ int main(int argc, char **argv)
 
 	bench_ok(pa_kernel_create(&m->base, &m->layout, &kernel));
 	pa_job_init(&job, (unsigned int)atoi(argv[1]));
-	bench_ok(pa_audit_run(kernel, NULL, &job, &audit));
+	bench_ok(pa_audit_run(kernel, NULL, NULL, &job, &audit));
 	bench_end("audit", begin);
 	printf("generate %.6f\n", (double)atomic_load(&m->made_ns) * 1e-9);
 	bench_count("pages", audit->census->pages_read);

@@ -68,7 +68,8 @@ static void audit(struct opened *opened)
 	struct bench_time begin = bench_begin();
 	double checks = 0;
 
-	bench_ok(pa_audit_run(opened->kernel, NULL, &opened->job, &audit));
+	bench_ok(
+		pa_audit_run(opened->kernel, NULL, NULL, &opened->job, &audit));
 	bench_end("audit", begin);
 	for (int i = 0; i < PA_NR_CENSUS_PARTS; i++) {
 		char number[16];

@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 	pa_job_init(&s.job, (unsigned int)atoi(argv[1]));
 	s.times = atoi(argv[2]);
 	/* Slabs, too: free objects do not count. */
-	bench_ok(pa_census_create(kernel, true, &s.job, &census));
+	bench_ok(pa_census_create(kernel, true, NULL, &s.job, &census));
 	bench_ok(pa_kernel_memory(kernel, &memory));
 	bench_ok(pa_places_create(census, memory, &places));
 	s.places = places;
