@@ -117,7 +117,7 @@ def audit_live(
             again = found.get(key)
             if again is not None and _same(again, suspect.found) and key not in moved:
                 suspect.repeat(again)
-            elif key[0] not in whole:
+            elif key[0] not in whole or _is_explained(again):
                 # This read says nothing of it.
                 continue
             elif again is None or _is_excused(suspect.found):
@@ -176,6 +176,14 @@ def _is_excused(found: _Found) -> bool:
         and "task" not in evidence
         and abs(evidence.get("difference", 0)) > evidence.get("disputed_pages", 0)
     )
+
+
+def _is_explained(found: Optional[_Found]) -> bool:
+    """A counter that may be off by pages that just then were of no known size."""
+    if found is None or not found["evidence"].get("difference"):
+        return False
+    evidence = found["evidence"]
+    return bool(abs(evidence["difference"]) <= evidence.get("disputed_pages", 0))
 
 
 def _is_suspicious(found: _Found) -> bool:

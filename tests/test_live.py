@@ -169,6 +169,21 @@ def test_counters(monkeypatch: pytest.MonkeyPatch, moving: bool) -> None:
     assert result["checks"][1]["status"] == ("partial" if moving else "ran")
 
 
+def test_a_counter_that_other_findings_explain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a read or two something else was wrong that it may come from: they say nothing of it."""
+
+    def found(read: int) -> "List[Finding]":
+        disputed = {"disputed_pages": 512} if read in (2, 4) else {}
+        evidence = {"difference": 40, "in_flight": "a CPU was in the kernel", **disputed}
+        summary = "node 0: NR_X is 50, a recount gives 10"
+        return [finding(None, summary, severity="info", **evidence)]
+
+    result, ran = run(Machine(found), monkeypatch)
+    assert ran.reads == live.SETTLED + 2
+    (only,) = result["findings"]
+    assert (only["severity"], only["evidence"]["reads"]) == ("suspect", live.SETTLED)
+
+
 @pytest.mark.parametrize("moving", [True, False])
 def test_counters_that_somebody_may_be_changing(
     monkeypatch: pytest.MonkeyPatch, moving: bool

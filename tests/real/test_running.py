@@ -30,10 +30,13 @@ PIECES = (
 
 @pytest.fixture(scope="module")
 def guest() -> Iterator[live.LiveGuest]:
-    """As small as one with THPs can be, and with little to do: a read takes it seconds."""
+    """As small as one with THPs can be, and with little to do: a read takes it seconds.
+
+    A kernel at a random place may lie in the one block that can be taken offline.
+    """
     hardware = Hardware(memory_mib=640)
     with live.guest(
-        kernels.fetch(KERNEL), PIECES, cmdline="movablecore=256M", hardware=hardware
+        kernels.fetch(KERNEL), PIECES, cmdline="movablecore=256M nokaslr", hardware=hardware
     ) as running:
         yield running
 

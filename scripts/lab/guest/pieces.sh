@@ -35,21 +35,14 @@ offline() {
 	done
 }
 
-# offline_some N: the N highest blocks of boot memory that can be, their numbers in $some. A
-# page that somebody uses for a moment keeps one online: all are tried some times.
+# offline_some N: the N highest blocks of boot memory that can be, their numbers in $some.
 offline_some() {
 	some=
-	for try in 1 2 3 4 5; do
-		[ $try = 1 ] || sleep 1
-		for n in $(ls -d $MEMORY/memory[0-9]* | sed 's/.*memory//' | sort -rn); do
-			# shellcheck disable=SC2086
-			[ "$(echo $some | wc -w)" -ge "$1" ] && return
-			case $(cat $MEMORY/memory$n/state $MEMORY/memory$n/valid_zones) in
-			online*Movable*) ;;
-			*) continue ;;
-			esac
-			echo offline 2>/dev/null >$MEMORY/memory$n/state && some="$some $n" && event "offline block=$n"
-		done
+	for n in $(ls -d $MEMORY/memory[0-9]* | sed 's/.*memory//' | sort -rn); do
+		# shellcheck disable=SC2086
+		[ "$(echo $some | wc -w)" -ge "$1" ] && break
+		case $(cat $MEMORY/memory$n/valid_zones) in *Movable*) ;; *) continue ;; esac
+		echo offline 2>/dev/null >$MEMORY/memory$n/state && some="$some $n" && event "offline block=$n"
 	done
 	# shellcheck disable=SC2086
 	[ "$(echo $some | wc -w)" -ge "$1" ]
