@@ -88,6 +88,9 @@ static struct pa_error *read_batch(struct pa_memory *memory,
 		batched.page = pages[i];
 		if (batched.kind == PA_LRU_BATCH_MLOCK)
 			batched.page &= ~MLOCK_TAGS;
+		/* One that folio_batch_move_lru() found dead, and frees itself. */
+		if (!batched.page)
+			continue;
 		if (!pa_array_append(&lru->batched, batched))
 			err = &pa_error_no_memory;
 	}

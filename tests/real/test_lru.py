@@ -415,8 +415,8 @@ def test_detached_under_the_lock(site: Site, lru: LruList, pfn: int) -> None:
     assert site.new_infos() == {bug(pfn, "info")}
 
 
-def test_detached_in_a_batch(site: Site, pfn: int) -> None:
-    """v6.11 to v6.17 cleared PG_lru of what waits in a batch to be moved."""
+def a_batch(site: Site) -> "tuple[drgn.Object, drgn.Object]":
+    """A batch of the second CPU's for the active list, and its slots."""
     batches = {
         "cpu_fbatches": ("lru_activate", "activate"),
         "lru_pvecs": ("activate_page",),
@@ -426,12 +426,28 @@ def test_detached_in_a_batch(site: Site, pfn: int) -> None:
             per_cpu = percpu.per_cpu(site.prog[symbol], 1)
             member = next(m for m in members if has_member(per_cpu, m))
             batch = per_cpu.member_(member)
-    slots = batch.folios if has_member(batch, "folios") else batch.pages
+    return batch, batch.folios if has_member(batch, "folios") else batch.pages
+
+
+def test_detached_in_a_batch(site: Site, pfn: int) -> None:
+    """v6.11 to v6.17 cleared PG_lru of what waits in a batch to be moved."""
+    batch, slots = a_batch(site)
     nr = int(batch.nr)
     site.set(batch.nr, nr + 1)
     site.set(slots[nr], int(site.page(pfn)))
     site.add(site.refcount(pfn), 1)
     flip(site, pfn, site.flag("PG_lru"))
+    site.expect_nothing()
+
+
+def test_slot_of_a_dead_folio(site: Site, pfn: int) -> None:
+    """v7.2 takes folios that nobody else holds from a batch, and leaves NULL there."""
+    batch, slots = a_batch(site)
+    nr = int(batch.nr)
+    site.set(batch.nr, nr + 2)
+    site.set(slots[nr], 0)
+    site.set(slots[nr + 1], int(site.page(pfn)))
+    site.add(site.refcount(pfn), 1)
     site.expect_nothing()
 
 
