@@ -105,9 +105,9 @@ def audit_live(
     ):
         moved = _watch(kernel, suspects)
         kernel = Kernel(opened.source, opened.layout, threads=opened.threads)
-        left = result["earlier"]
+        left, before = result["earlier"][0], whole
         torn = any(c["status"] in _BY_CHANCE for c in best.values())
-        earlier, before = _earlier(left, suspects, reads == 1 or torn), whole
+        earlier = _earlier(result, suspects, reads == 1 or torn)
         result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=earlier)
         reads += 1
         now = time.monotonic()
@@ -127,7 +127,7 @@ def audit_live(
                 suspect.restart(again, now)
         for key, new in ((_key(f), f) for f in _suspicious(result)):
             # What no read could see before; else it is a change that is under way now.
-            first = reads == 2 and _is_left(new, left[0])
+            first = reads == 2 and _is_left(new, left)
             if (first or best[key[0]]["status"] in _BY_CHANCE) and key not in suspects:
                 suspects[key] = _Suspect(new, now)
         # What it judged is what the one before saw, which must be all.
@@ -217,10 +217,13 @@ def _whole(result: Mapping[str, Any]) -> "set[str]":
     return {c["id"] for c in result["checks"] if c["status"] not in _BY_CHANCE}
 
 
-def _earlier(left: _Earlier, suspects: "Mapping[_Key, _Suspect]", new: bool) -> _Earlier:
-    """What the next read is to know: which pages to judge, new ones or the suspects only."""
-    pfns = [s.found["pfn"] for s in suspects.values() if s.found["pfn"] is not None]
-    return (left[0] if new else b"") + struct.pack(f"{len(pfns)}Q", *pfns), left[1]
+def _earlier(result: Mapping[str, Any], suspects: "Mapping[_Key, _Suspect]", new: bool) -> _Earlier:
+    """What the next read is to know: which pages to judge, new ones or those judged so far."""
+    left, unreadable = result["earlier"]
+    judged = [s.found for s in suspects.values()]
+    judged += [f for f in result["findings"] if not _is_judged(f)]
+    pfns = [f["pfn"] for f in judged if f["pfn"] is not None]
+    return (left if new else b"") + struct.pack(f"{len(pfns)}Q", *pfns), unreadable
 
 
 def _is_left(found: _Found, left: bytes) -> bool:

@@ -84,6 +84,14 @@ def test_what_is_for_a_reader_is_read_twice(monkeypatch: pytest.MonkeyPatch) -> 
     assert [f["severity"] for f in result["findings"]] == ["info"]
 
 
+def test_what_is_for_a_reader_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often another page makes it read again."""
+    machine = Machine(lambda read: [finding(1), finding(2, severity="info")])
+    result, ran = run(machine, monkeypatch)
+    assert ran.reads == live.SETTLED + 1
+    assert [(f["pfn"], f["severity"]) for f in result["findings"]] == [(2, "info"), (1, "bug")]
+
+
 def test_what_changed_meanwhile_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of thousands of pages hardly any is wrong in the next read, too."""
     moving = Machine(lambda read: [finding(pfn) for pfn in range(read * 900, read * 900 + 1000)])

@@ -232,10 +232,12 @@ static PyObject *kernel_crash(PyObject *self, PyObject *Py_UNUSED(args))
 static PyMethodDef kernel_methods[] = {
 	{ "audit", (PyCFunction)(void (*)(void))kernel_audit,
 	  METH_VARARGS | METH_KEYWORDS,
-	  "audit(checks=None, progress=None, *, max_cpu=0, picture=False) -> "
-	  "dict\n\n"
+	  "audit(checks=None, progress=None, *, max_cpu=0, picture=False, "
+	  "earlier=None) -> dict\n\n"
 	  "Take the census and run checks (all by default); with picture also "
-	  "what each page is." },
+	  "what each page is. Of a running kernel earlier is that of the last "
+	  "audit, at first (): counts and references are judged of pages that "
+	  "were wrong then, too." },
 	{ "memory", kernel_memory, METH_NOARGS,
 	  "memory() -> dict\n\nSections, zones, memory blocks and pgmaps." },
 	{ "page", kernel_page, METH_O,
