@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The buddy allocator's free lists: mm/page_alloc.c. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "census/lists.h"
+#include "census/zones_now.h"
 
 /* enum migratetype's short names, as /proc/pagetypeinfo has them. */
 static const char *type_name(const struct pa_layout *layout, uint32_t type)
@@ -155,12 +157,43 @@ static struct pa_error *walk_free_list(void *arg, uint64_t index)
 	return err;
 }
 
+/*
+ * Whether the lists of a running kernel's zones were walked while they changed:
+ * their counters then say nothing of what was counted.
+ */
+static void compare_zones(struct pa_census *census,
+			  const struct pa_zones *after)
+{
+	const struct pa_layout *layout = census->kernel->layout;
+
+	for (size_t i = 0; i < after->list.length; i++) {
+		const struct pa_zone *x = &census->zones_listed.list.items[i];
+		const struct pa_zone *y = &after->list.items[i];
+		int64_t before = 0, now = 0;
+
+		census->zones[i].moved =
+			memcmp(x->nr_free, y->nr_free, sizeof(x->nr_free)) ||
+			pa_zone_free_pages(layout, x, &before) !=
+				pa_zone_free_pages(layout, y, &now) ||
+			before != now;
+	}
+}
+
 struct pa_error *pa_census_buddy(struct pa_census *census, struct pa_job *job)
 {
 	const struct pa_zones *zones = &census->kernel->zones;
 	uint64_t lists = (uint64_t)zones->list.length * zones->nr_orders *
 			 zones->nr_migrate_types;
+	struct pa_zones after = {};
+	struct pa_error *err = pa_zones_now(census, &census->zones_listed);
 
-	return pa_lists_run(census, job, PA_CENSUS_BUDDY, "free lists",
-			    walk_free_list, lists);
+	if (!err)
+		err = pa_lists_run(census, job, PA_CENSUS_BUDDY, "free lists",
+				   walk_free_list, lists);
+	if (!err)
+		err = pa_zones_now(census, &after);
+	if (!err)
+		compare_zones(census, &after);
+	pa_zones_deinit(&after);
+	return err;
 }

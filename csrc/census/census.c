@@ -89,6 +89,8 @@ void pa_census_destroy(struct pa_census *census)
 			free(census->classes[i]);
 	free(census->classes);
 	free(census->zones);
+	pa_zones_deinit(&census->zones_listed);
+	pa_zones_deinit(&census->zones_counted);
 	pa_cpu_tasks_deinit(&census->cpu_tasks);
 	pa_array_deinit(&census->anomalies);
 	pa_array_deinit(&census->poisoned);

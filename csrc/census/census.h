@@ -166,6 +166,8 @@ struct pa_zone_count {
 	 * hand; 0: nobody, or who made the kernel panic.
 	 */
 	uint64_t task;
+	/* Its lists changed while they were walked: a running kernel's. */
+	bool moved;
 };
 
 /* What kind of holder a list or slot is: the rows of census/holder.c. */
@@ -320,6 +322,8 @@ struct pa_census {
 	PA_ARRAY(struct pa_poisoned) poisoned;
 	PA_ARRAY(struct pa_hugetlb_folio) hugetlb;
 	PA_ARRAY(struct pa_list_fault) faults;
+	/* Of a running kernel: when the free lists were walked, and after all counts. */
+	struct pa_zones zones_listed, zones_counted;
 	/* NULL: the kernel is not running. Borrowed. */
 	const struct pa_earlier *earlier;
 	/* ->earlier: what the next read may judge. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "census/folio_count.h"
+#include "census/zones_now.h"
 
 /* Uninteresting pages that are read rather than split a run: 4 KiB of them. */
 #define MAX_GAP 64
@@ -197,6 +198,8 @@ struct pa_error *pa_census_counts(struct pa_census *census, struct pa_job *job)
 
 	struct pa_error *err = pa_job_run(job, &work, census, nr);
 
+	if (!err)
+		err = pa_zones_now(census, &census->zones_counted);
 	if (!err && counts->list.length)
 		qsort(counts->list.items, counts->list.length,
 		      sizeof(*counts->list.items), compare_discrepancies);

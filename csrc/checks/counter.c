@@ -301,7 +301,10 @@ struct pa_error *pa_check_counter_drift(struct pa_check_context *c,
 	if (result->status != PA_RAN)
 		return NULL;
 	for (size_t i = 0; i < zones->nodes.length; i++) {
-		const struct pa_node *node = &zones->nodes.items[i];
+		const struct pa_zones *now = &c->census->zones_counted;
+		const struct pa_node *node = now->nodes.length ?
+						     &now->nodes.items[i] :
+						     &zones->nodes.items[i];
 
 		if (!node->stats_exact) {
 			pa_check_status(result, PA_PARTIAL,

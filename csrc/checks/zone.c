@@ -69,8 +69,12 @@ static uint64_t lost_pages(struct pa_check_context *c,
 	return lost;
 }
 
-/* free_area[].nr_free against the lists, NR_FREE_PAGES against both. */
+/*
+ * free_area[].nr_free against the lists, NR_FREE_PAGES against both; @now: the
+ * zone as it was when its lists were walked.
+ */
 static void check_free(struct pa_check_context *c, const struct pa_zone *zone,
+		       const struct pa_zone *now,
 		       const struct pa_zone_count *count)
 {
 	const struct pa_zones *zones = &c->kernel->zones;
@@ -88,17 +92,17 @@ static void check_free(struct pa_check_context *c, const struct pa_zone *zone,
 				free_pages += count->listed[order][type]
 					      << order;
 		}
-		if (blocks == zone->nr_free[order])
+		if (blocks == now->nr_free[order])
 			continue;
 		snprintf(what, sizeof(what), "free_area[%u].nr_free", order);
-		report_lists(c, zone, what, (int64_t)zone->nr_free[order],
+		report_lists(c, zone, what, (int64_t)now->nr_free[order],
 			     (int64_t)blocks);
 	}
 
 	int64_t stored, drift;
 
-	if (!zone->stats_exact ||
-	    !pa_zone_free_pages(c->kernel->layout, zone, &stored))
+	if (!now->stats_exact ||
+	    !pa_zone_free_pages(c->kernel->layout, now, &stored))
 		return;
 	drift = (int64_t)((uint64_t)stored - free_pages);
 	if (!drift)
@@ -299,8 +303,15 @@ struct pa_error *pa_check_zone_accounting(struct pa_check_context *c,
 					"per-cpu deltas of zone counters could "
 					"not be read");
 		check_size(c, zone, &census->zones[i]);
-		if (lists)
-			check_free(c, zone, &census->zones[i]);
+		if (census->zones[i].moved)
+			pa_check_status(result, PA_PARTIAL,
+					"free lists changed while they were "
+					"walked");
+		else if (lists && census->zones_listed.list.length)
+			check_free(c, zone, &census->zones_listed.list.items[i],
+				   &census->zones[i]);
+		else if (lists)
+			check_free(c, zone, zone, &census->zones[i]);
 	}
 	return NULL;
 }
