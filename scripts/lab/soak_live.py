@@ -221,7 +221,7 @@ def _page_disagreements(pages: "Sequence[dict[str, Any]]", truth: Truth) -> Iter
         plain = page["type"] == "none" and "head" not in page["flag_names"].split("|")
         if plain and page["mapcount"] != truth.counts[0][pfn]:
             differ.append((pfn, "mapcount"))
-    if len(differ) > CHANGED_AND_BACK:
+    if len({pfn for pfn, _ in differ}) > CHANGED_AND_BACK:
         yield f"pages differ from kpageflags and kpagecount: {differ}"
 
 
