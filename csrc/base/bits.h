@@ -76,4 +76,12 @@ static inline uint64_t pa_max(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* Rising, for qsort() and bsearch() of uint64_t. */
+static inline int pa_compare_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 #endif

@@ -79,6 +79,14 @@ enum pa_target pa_census_target(const struct pa_census *census, uint64_t page,
 	return PA_TARGET_USABLE;
 }
 
+bool pa_census_judges(const struct pa_census *census,
+		      struct pa_disturbed *disturbed, uint64_t pfn, bool *ret)
+{
+	*ret = !census->earlier ||
+	       pa_disturbed_has(&census->earlier->disturbed, pfn);
+	return !census->earlier || pa_disturbed_add(disturbed, pfn);
+}
+
 void pa_census_destroy(struct pa_census *census)
 {
 	if (!census)

@@ -386,6 +386,14 @@ struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 				  struct pa_job *job, struct pa_census **ret);
 void pa_census_destroy(struct pa_census *census);
 
+/*
+ * Whether this read judges @pfn, which it found wrong: in a running kernel only
+ * if the one before did, too. It is entered in @disturbed for the next one.
+ * False if out of memory.
+ */
+bool pa_census_judges(const struct pa_census *census,
+		      struct pa_disturbed *disturbed, uint64_t pfn, bool *ret);
+
 extern const char *const pa_census_part_names[PA_NR_CENSUS_PARTS];
 
 /* The class byte of @pfn, or NULL where the section has none. */

@@ -24,20 +24,13 @@ bool pa_disturbed_extend(struct pa_disturbed *disturbed,
 	return true;
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 void pa_disturbed_settle(struct pa_disturbed *disturbed)
 {
 	size_t nr = 0;
 
 	if (disturbed->pfns.length)
 		qsort(disturbed->pfns.items, disturbed->pfns.length,
-		      sizeof(*disturbed->pfns.items), compare);
+		      sizeof(*disturbed->pfns.items), pa_compare_u64);
 	pa_array_for_each(pfn, &disturbed->pfns)
 		if (!nr || disturbed->pfns.items[nr - 1] != *pfn)
 			disturbed->pfns.items[nr++] = *pfn;
@@ -48,7 +41,7 @@ bool pa_disturbed_has(const struct pa_disturbed *disturbed, uint64_t pfn)
 {
 	return disturbed->pfns.length &&
 	       bsearch(&pfn, disturbed->pfns.items, disturbed->pfns.length,
-		       sizeof(pfn), compare);
+		       sizeof(pfn), pa_compare_u64);
 }
 
 void pa_disturbed_deinit(struct pa_disturbed *disturbed)

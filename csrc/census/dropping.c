@@ -16,13 +16,6 @@ static const enum pa_symbol_id functions[] = {
 	PA_SYM_tlb_flush_rmaps,
 };
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 struct pa_error *pa_dropping_find(const struct pa_census *census,
 				  struct pa_dropping *ret)
 {
@@ -31,10 +24,9 @@ struct pa_error *pa_dropping_find(const struct pa_census *census,
 				   sizeof(functions) / sizeof(functions[0])) &&
 		    !pa_array_append(&ret->tasks, stack->task))
 			return &pa_error_no_memory;
-	ret->unread = census->stacks.unread;
 	if (ret->tasks.length)
 		qsort(ret->tasks.items, ret->tasks.length,
-		      sizeof(*ret->tasks.items), compare);
+		      sizeof(*ret->tasks.items), pa_compare_u64);
 	return NULL;
 }
 
@@ -47,5 +39,5 @@ bool pa_dropping_has(const struct pa_dropping *dropping, uint64_t task)
 {
 	return dropping->tasks.length &&
 	       bsearch(&task, dropping->tasks.items, dropping->tasks.length,
-		       sizeof(task), compare);
+		       sizeof(task), pa_compare_u64);
 }

@@ -12,8 +12,6 @@
 struct pa_dropping {
 	/* Virtual addresses of their task_structs, sorted. */
 	PA_ARRAY(uint64_t) tasks;
-	/* Tasks whose stacks could not be read. */
-	uint64_t unread;
 };
 
 /* @ret is zeroed before. */

@@ -74,13 +74,6 @@ static struct pa_error *find_slots(struct pa_census *census, struct pa_job *job,
 	return err;
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static struct pa_error *find_waiters(const struct pa_census *census,
 				     struct pa_memory *memory,
 				     struct pa_excess *excess)
@@ -165,7 +158,7 @@ static struct pa_error *search(struct pa_census *census,
 			err = &pa_error_no_memory;
 	if (known.length)
 		qsort(known.items, known.length, sizeof(*known.items),
-		      compare_addresses);
+		      pa_compare_u64);
 	if (!err)
 		err = find_unusable_end(census, memory, &unusable_end);
 	if (!err && excess->nr_folios)

@@ -79,13 +79,13 @@ static void compare(struct pa_discrepancy *d, enum pa_count count,
 static struct pa_error *keep(struct pa_folio_counter *c,
 			     const struct pa_discrepancy *d)
 {
-	const struct pa_earlier *earlier = c->census->earlier;
+	bool judged;
 
 	if (!d->wrong && !c->all)
 		return NULL;
-	if (earlier && !pa_disturbed_add(&c->disturbed, d->pfn))
+	if (!pa_census_judges(c->census, &c->disturbed, d->pfn, &judged))
 		return &pa_error_no_memory;
-	if (earlier && !pa_disturbed_has(&earlier->disturbed, d->pfn))
+	if (!judged)
 		return NULL;
 	if (c->counts.nr_discrepancies++ >= PA_MAX_DISCREPANCIES)
 		return NULL;

@@ -202,7 +202,7 @@ static bool keep_fault(struct pa_holder_walk *walk,
 		       uint64_t link)
 {
 	const struct pa_holder_row *row = &pa_holders[ref->holder];
-	const struct pa_earlier *earlier = walk->census->earlier;
+	bool judged = true;
 	struct pa_list_fault fault = {
 		.kind = PA_FAULT_STALE,
 		.holder = ref->holder,
@@ -219,14 +219,14 @@ static bool keep_fault(struct pa_holder_walk *walk,
 		return true;
 	if (walk->watch)
 		return true;
-	if (earlier && ref->pfn != PA_NO_PFN) {
-		if (!pa_disturbed_add(&walk->disturbed, ref->pfn)) {
-			walk->err = &pa_error_no_memory;
-			return false;
-		}
-		if (!pa_disturbed_has(&earlier->disturbed, ref->pfn))
-			return true;
+	if (ref->pfn != PA_NO_PFN &&
+	    !pa_census_judges(walk->census, &walk->disturbed, ref->pfn,
+			      &judged)) {
+		walk->err = &pa_error_no_memory;
+		return false;
 	}
+	if (!judged)
+		return true;
 	if (walk->faults.length >= MAX_FAULTS)
 		return true;
 	if (asprintf(&fault.list, "%s 0x%" PRIx64 ", %s 0x%" PRIx64,

@@ -133,7 +133,6 @@ static struct pa_error *find_stacks(struct finding *f)
 	if (f->stacks.length)
 		qsort(f->stacks.items, f->stacks.length,
 		      sizeof(*f->stacks.items), compare_extents);
-	f->isolated->unread = stacks->unread;
 	f->walk->unreadable += stacks->unread;
 	return NULL;
 }

@@ -42,8 +42,6 @@ struct pa_isolated_census {
 	 * nobody.
 	 */
 	uint64_t mover;
-	/* Tasks whose stacks could not be read. */
-	uint64_t unread;
 };
 
 /* NULL is allowed. */

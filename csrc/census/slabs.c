@@ -228,13 +228,6 @@ static struct pa_error *read_cache(struct worker *worker,
 	return err;
 }
 
-static int compare_addresses(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static struct pa_error *scan_cache(void *state, uint64_t index)
 {
 	struct worker *worker = state;
@@ -253,7 +246,7 @@ static struct pa_error *scan_cache(void *state, uint64_t index)
 	worker->unreadable += stock->unreadable;
 	if (stock->objects.length)
 		qsort(stock->objects.items, stock->objects.length,
-		      sizeof(*stock->objects.items), compare_addresses);
+		      sizeof(*stock->objects.items), pa_compare_u64);
 	return err;
 }
 
@@ -334,7 +327,7 @@ static struct pa_error *gather_caches(struct build *build, size_t nr_sections)
 		}
 	if (addresses.length)
 		qsort(addresses.items, addresses.length,
-		      sizeof(*addresses.items), compare_addresses);
+		      sizeof(*addresses.items), pa_compare_u64);
 	for (size_t i = 0; ok && i < addresses.length; i++) {
 		struct pa_slab_cache cache = { .address = addresses.items[i] };
 

@@ -231,23 +231,16 @@ static void look_for_control(struct finding *f, const struct pa_stack *stack)
 	}
 }
 
-static int compare_words(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static bool has_word(const struct finding *f, uint64_t word)
 {
 	return bsearch(&word, f->words, f->nr_words, sizeof(word),
-		       compare_words);
+		       pa_compare_u64);
 }
 
 /* Pages of which the task has the pfn and the struct page. */
 static void find_pages(struct finding *f, struct pa_walker *walker)
 {
-	qsort(f->words, f->nr_words, sizeof(*f->words), compare_words);
+	qsort(f->words, f->nr_words, sizeof(*f->words), pa_compare_u64);
 	for (size_t i = 0; i < f->nr_words; i++) {
 		uint64_t pfn;
 

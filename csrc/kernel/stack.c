@@ -8,8 +8,6 @@
 
 /* 512 MiB: that of a quarter of a million sleepers, who have some 2 KiB each. */
 #define MAX_WORDS PA_BIT(26)
-/* Tasks of a running kernel exit while they are looked at. */
-#define LIVE_TRIES 5
 
 struct walk {
 	const struct pa_kernel *kernel;
@@ -242,7 +240,7 @@ struct pa_error *pa_stacks_init(const struct pa_kernel *kernel,
 		.cpus = cpus,
 		.stacks = ret,
 	};
-	int tries = kernel->source->info.live ? LIVE_TRIES : 1;
+	int tries = kernel->source->info.live ? PA_LIVE_TRIES : 1;
 	struct pa_error *err;
 	size_t first = 0;
 

@@ -153,9 +153,6 @@ pa_cpu_tasks_in_kernel(const struct pa_cpu_tasks *tasks)
 	return NULL;
 }
 
-/* A list that is walked while it changes breaks now and then. */
-#define LIVE_TRIES 5
-
 struct walk {
 	const struct pa_kernel *kernel;
 	struct pa_memory *memory;
@@ -243,7 +240,7 @@ struct pa_error *pa_tasks_visit(const struct pa_kernel *kernel,
 				void *arg, uint64_t *unread_ret)
 {
 	struct walk walk = { .kernel = kernel, .memory = memory };
-	int tries = kernel->source->info.live ? LIVE_TRIES : 1;
+	int tries = kernel->source->info.live ? PA_LIVE_TRIES : 1;
 	struct pa_list_result result;
 	struct pa_error *err;
 

@@ -57,6 +57,9 @@ bool pa_cpu_tasks_irqs_off(const struct pa_cpu_tasks *tasks, uint32_t cpu);
 const struct pa_cpu_task *
 pa_cpu_tasks_in_kernel(const struct pa_cpu_tasks *tasks);
 
+/* A running kernel's tasks exit, and their list breaks, while they are read. */
+#define PA_LIVE_TRIES 5
+
 /* @task: virtual address of the task_struct. False stops the walk. */
 typedef bool (*pa_task_fn)(void *arg, uint64_t task);
 

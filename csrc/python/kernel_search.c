@@ -208,13 +208,6 @@ static bool parse_encodings(struct search_call *call, PyObject *names)
 	return ok;
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 PyObject *pa_py_search(struct pa_module_state *state,
 		       const struct pa_kernel *kernel, unsigned int threads,
 		       PyObject *args, PyObject *kwds)
@@ -248,7 +241,7 @@ PyObject *pa_py_search(struct pa_module_state *state,
 	    (!known || each_number(known, add_known, &call))) {
 		if (call.known.length)
 			qsort(call.known.items, call.known.length,
-			      sizeof(*call.known.items), compare);
+			      sizeof(*call.known.items), pa_compare_u64);
 		call.query.known = call.known.items;
 		call.query.nr_known = call.known.length;
 		if (!pa_watch_run(state, search_call_run, &call, &job, Py_None))
