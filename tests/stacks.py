@@ -8,7 +8,7 @@ from typing import Iterator
 
 import drgn
 from drgn.helpers.linux import cpumask, sched
-from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.pid import find_task, for_each_task
 from planting import PAGE_SIZE, Site
 
 
@@ -18,10 +18,31 @@ def zeros(site: Site, start: int, end: int) -> Iterator[int]:
     yield from (start + 8 * i for i, word in enumerate(words) if not word)
 
 
+def below_registers(site: Site, sleeper: drgn.Object) -> int:
+    """Where the stack of a system call begins."""
+    registers: int = drgn.sizeof(site.prog.type("struct pt_regs"))
+    return int(sleeper.stack) + 4 * PAGE_SIZE - registers
+
+
+def sleeper(site: Site, event: str = "aio") -> drgn.Object:
+    """The task of an event, asleep; what its earlier system calls left on its stack is gone.
+
+    Between do_syscall_64() and what it calls is a random number of bytes that nobody clears
+    (randomize_kstack_offset): a return to who took pages may have stayed there.
+    """
+    found = find_task(site.prog, site.events(event)[0]["pid"])
+    entry = site.prog.symbol("do_syscall_64")
+    start, end = int(found.thread.sp), below_registers(site, found)
+    words = struct.unpack(f"<{(end - start) // 8}Q", site.prog.read(start, end - start))
+    calls = next(i for i, word in enumerate(words) if 0 <= word - entry.address < entry.size)
+    at = start + 8 * (calls + 1)
+    site.write(at, bytes(max(end - 64 - at, 0)))
+    return found
+
+
 def sleeping_words(site: Site, sleeper: drgn.Object) -> Iterator[int]:
     """Of the live part of a sleeping task's stack, below its registers."""
-    end = int(sleeper.stack) + 4 * PAGE_SIZE - drgn.sizeof(site.prog.type("struct pt_regs"))
-    return zeros(site, int(sleeper.thread.sp) + 64, end - 64)
+    return zeros(site, int(sleeper.thread.sp) + 64, below_registers(site, sleeper) - 64)
 
 
 def room_for_list(site: Site) -> "tuple[int, Iterator[int]]":

@@ -13,10 +13,9 @@ from drgn.helpers.linux.fs import for_each_file
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 from dumps import Open
-from folios import task
 from lab import make
 from planting import OpenSite, Site
-from stacks import inside, put, sleeping_words
+from stacks import inside, put, sleeper, sleeping_words
 
 PAGE_SIZE = 4096
 IPPROTO_TCP = 6
@@ -198,8 +197,7 @@ def test_bio_that_ends(site: Site, ends: bool) -> None:
     bio = bio_of(site)
     site.set(bio.bi_iter.bi_size, 0)
     if ends:
-        (sleeper, *_) = site.events("direct")
-        words = sleeping_words(site, task(site, sleeper["pid"]))
+        words = sleeping_words(site, sleeper(site, "direct"))
         put(site, words, bio.value_(), inside(site, "bio_endio"), inside(site, "bio_put"))
         site.expect_nothing()
     references = site.kernel().references([(0, 1 << 21)])
@@ -245,8 +243,7 @@ def test_socket_buffer_that_is_being_freed(site: Site, frees: bool) -> None:
         # Of the page cache's all references are recounted.
         if head.nr_frags and not int(site.flags(site.pfn(mm.compound_head(page)))) & lru:
             break
-    (sleeper, *_) = site.events("direct")
-    words = sleeping_words(site, task(site, sleeper["pid"]))
+    words = sleeping_words(site, sleeper(site, "direct"))
     put(site, words, skb.value_())
     block = site.free_block(0)
     site.write(slot, site.page(block.pfn).value_().to_bytes(8, "little"))

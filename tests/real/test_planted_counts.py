@@ -12,6 +12,7 @@ import pytest
 from drgn.helpers.linux.pid import for_each_task
 from folios import KINDS, Mapped, count, entry, find, task
 from planting import PAGE_SIZE, Expected, Site, has_member, node_counter
+from stacks import inside, put, sleeper, sleeping_words
 
 MAPCOUNTS = ("_mapcount", "entire mapcount", "_large_mapcount", "_nr_pages_mapped")
 
@@ -75,14 +76,13 @@ def test_unmapped_and_not_counted(site: Site, folio: Mapped) -> None:
 
 def test_unmapped_and_not_yet_counted(site: Site, folio: Mapped) -> None:
     """The same while a task has the folio in hand: it is about to tell rmap."""
-    (sleeper,) = site.events("aio")
+    holder = sleeper(site)
     site.write(folio.entry.address, bytes(8))
-    at = stack_word(site, sleeper["pid"])
-    site.write(at, int(site.page(folio.pfn)).to_bytes(8, "little"))
+    put(site, sleeping_words(site, holder), int(site.page(folio.pfn)))
     site.expect_nothing()
     assert site.new_infos() == {about("mapcount-mismatch", folio, "info")}
     (finding,) = (f for f in site.audit().findings if f["check"] == "mapcount-mismatch")
-    assert finding["evidence"]["task"] == f"aio (pid {sleeper['pid']})"
+    assert finding["evidence"]["task"] == f"aio (pid {int(holder.pid)})"
 
 
 def test_table_is_collapsed(site: Site) -> None:
@@ -100,9 +100,7 @@ def test_table_is_collapsed(site: Site) -> None:
     if not known:
         # Inlined in what is inlined.
         return
-    (sleeper,) = site.events("aio")
-    word = int(site.prog.symbol(known[0]).address) + 0x40
-    site.write(stack_word(site, sleeper["pid"]), word.to_bytes(8, "little"))
+    put(site, sleeping_words(site, sleeper(site)), inside(site, known[0]))
     site.expect_nothing()
     assert about("mapcount-mismatch", folio, "info") in site.new_infos()
 
@@ -154,17 +152,6 @@ def test_refcount_is_off(site: Site, folio: Mapped, amount: int) -> None:
     assert stored == counted + amount
 
 
-def stack_word(site: Site, pid: int) -> int:
-    """The address of a word of 0 in the live part of a sleeping task's kernel stack."""
-    sleeper = task(site, pid)
-    bottom = int(sleeper.thread.sp)
-    end = int(sleeper.stack) + 4 * PAGE_SIZE - drgn.sizeof(site.prog.type("struct pt_regs"))
-    for address in range(bottom + 64, end - 64, 8):
-        if not site.prog.read_u64(address):
-            return address
-    raise AssertionError("no such word")
-
-
 def test_wrong_in_one_read(site: Site) -> None:
     """Of a running kernel a read judges only what the one before found wrong, too."""
     folio = find(site, "anon")
@@ -191,17 +178,15 @@ def test_reference_of_a_splitter(site: Site) -> None:
     functions = ("split_huge_page_to_list", "split_huge_page_to_list_to_order", "__folio_split")
     (splits,) = (s for name in functions for s in site.prog.symbols(name) if s.name == name)
     folio = find(site, "anon")
-    (sleeper,) = site.events("aio")
+    words = sleeping_words(site, sleeper(site))
     flags = site.flags(folio.pfn)
     site.add(site.refcount(folio.pfn), 1)
-    at = stack_word(site, sleeper["pid"])
-    site.write(at, int(site.page(folio.pfn ^ 64)).to_bytes(8, "little"))
+    put(site, words, int(site.page(folio.pfn ^ 64)))
     leak = about("refcount-leak", folio)
     site.expect(leak)
     site.set(flags, int(flags) | site.flag("PG_locked"))
     site.expect(leak)
-    at = stack_word(site, sleeper["pid"])
-    site.write(at, (int(splits.address) + 0x40).to_bytes(8, "little"))
+    put(site, words, inside(site, splits.name))
     site.expect_nothing()
     assert about("refcount-leak", folio, "info") in site.new_infos()
     site.set(flags, int(flags) & ~site.flag("PG_locked"))
@@ -211,23 +196,21 @@ def test_reference_of_a_splitter(site: Site) -> None:
 @pytest.mark.parametrize("tag", [0, 1])
 def test_extra_reference_of_a_task(site: Site, folio: Mapped, tag: int) -> None:
     """The same with the page's address on a stack: whoever it is has it in hand."""
-    (sleeper,) = site.events("aio")
-    at = stack_word(site, sleeper["pid"])
+    holder = sleeper(site)
     site.add(site.refcount(folio.pfn), 1)
-    site.write(at, (int(site.page(folio.pfn)) | tag).to_bytes(8, "little"))
+    put(site, sleeping_words(site, holder), int(site.page(folio.pfn)) | tag)
     site.expect_nothing()
     assert site.new_infos() == {about("refcount-leak", folio, "info")}
     (finding,) = (f for f in site.audit().findings if f["check"] == "refcount-leak")
-    assert f"stack of aio ({sleeper['pid']})" in finding["evidence"]["also_named_by"]
+    assert f"stack of aio ({int(holder.pid)})" in finding["evidence"]["also_named_by"]
     named = {line.split("+")[0] for line in finding["evidence"]["stack"].split("\n")}
-    frames = [f.name for f in site.prog.stack_trace(sleeper["pid"]) if not f.is_inline]
+    frames = [f.name for f in site.prog.stack_trace(holder) if not f.is_inline]
     assert set(frames[1:3]) <= named
 
 
 def test_extra_reference_of_an_object(site: Site, folio: Mapped) -> None:
     """The same with the page's address in an object of the kernel's."""
-    (sleeper,) = site.events("aio")
-    holder = task(site, sleeper["pid"])
+    holder = sleeper(site)
     assert not holder.journal_info
     site.add(site.refcount(folio.pfn), 1)
     site.set(holder.journal_info, int(site.page(folio.pfn)))
@@ -239,8 +222,7 @@ def test_extra_reference_of_an_object(site: Site, folio: Mapped) -> None:
 
 def test_reference_of_an_object_that_was_counted(site: Site, folio: Mapped) -> None:
     """A pointer without a reference is no finding."""
-    (sleeper,) = site.events("aio")
-    site.set(task(site, sleeper["pid"]).journal_info, int(site.page(folio.pfn)))
+    site.set(sleeper(site).journal_info, int(site.page(folio.pfn)))
     site.expect_nothing()
     assert site.new_infos() == set()
 

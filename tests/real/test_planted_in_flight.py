@@ -12,7 +12,7 @@ import pytest
 from drgn.helpers.linux import mm, pid, sched
 from folios import find, task
 from planting import OpenSite, Site, node_counter
-from stacks import inside, put, room_for_list, running_words, sleeping_words
+from stacks import inside, put, room_for_list, running_words, sleeper, sleeping_words
 
 COUNTER = "zone-accounting"
 
@@ -178,8 +178,7 @@ def test_block_that_is_split(site: Site, word: str) -> None:
     """compaction_alloc() has the lru of a block that it took off a list, and nothing else."""
     block = site.free_block(2)
     site.take(block)
-    (sleeper,) = site.events("aio")
-    words = sleeping_words(site, task(site, sleeper["pid"]))
+    words = sleeping_words(site, sleeper(site))
     put(site, words, int(getattr(site.page(block.pfn), word).address_of_()))
     if word == "lru":
         site.expect_nothing()
@@ -193,8 +192,7 @@ def test_block_that_is_split(site: Site, word: str) -> None:
 @pytest.mark.parametrize("root", ["its own", "its parent's"])
 def test_mm_that_is_a_copy(site: Site, root: str) -> None:
     """dup_mm() copies all of the parent's at first, the root table, too."""
-    (sleeper,) = site.events("aio")
-    mm = task(site, sleeper["pid"]).mm.read_()
+    mm = sleeper(site).mm.read_()
     parent = task(site, 1).mm.read_()
     for each in pid.for_each_task(site.prog):
         if each.mm == mm:
@@ -234,8 +232,7 @@ def test_bio_that_has_dropped_its_pages(requests: Site, function: str) -> None:
         and not site.kernel().dossier([each["pfn"]])["in_hand"]
     )
     pfn = reference["pfn"]
-    sleeper = next(each for each in site.events("direct"))
-    words = sleeping_words(site, task(site, sleeper["pid"]))
+    words = sleeping_words(site, sleeper(site, "direct"))
     put(site, words, reference["owner"])
     if reference["kind"] == "pin":
         site.add(site.refcount(pfn), -1024)
@@ -264,8 +261,7 @@ def test_array_that_another_array_names(site: Site, takes: str) -> None:
     """io_sqe_buffers_register() has nodes, which name buffers, which name pages."""
     folio = find(site, "anon")
     (first, there, _), (second, here, _), *_ = pipe_arrays(site)
-    (sleeper,) = site.events("aio")
-    words = sleeping_words(site, task(site, sleeper["pid"]))
+    words = sleeping_words(site, sleeper(site))
     site.add(site.refcount(folio.pfn), 1)
     put(site, words, first)
     site.write(there, second.to_bytes(8, "little"))
