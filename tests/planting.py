@@ -132,6 +132,21 @@ class Site:
         """All checks run, and find nothing above info."""
         self.expect()
 
+    def expect_in_second_read(self, check: str, pfn: int) -> None:
+        """Were the kernel running, a read would judge it if the one before found it wrong, too."""
+        kernel = self.kernel()
+
+        def found(earlier: "tuple[Any, ...]") -> "set[Optional[int]]":
+            findings = kernel.audit([check], earlier=earlier)["findings"]
+            return {f["pfn"] for f in findings if f["severity"] != "info"}
+
+        assert found(()) == set()
+        pfns, unreadable = kernel.audit([check], earlier=())["earlier"]
+        assert pfn in {each for (each,) in struct.iter_unpack("Q", pfns)}
+        assert found((pfns, unreadable)) == {pfn}
+        assert found((b"", unreadable)) == set()
+        assert found((struct.pack("Q", pfn + 1), unreadable)) == set()
+
     def new_infos(self) -> "set[Expected]":
         """What is worth knowing, and was not on the dump as it came."""
         return self.audit().infos() - self.baseline.infos()

@@ -185,7 +185,6 @@ struct pa_error *pa_census_create(const struct pa_kernel *kernel,
 			return err;
 		}
 	}
-	pa_disturbed_settle(&census->disturbed);
 	*ret = census;
 	return NULL;
 }

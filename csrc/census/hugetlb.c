@@ -103,7 +103,7 @@ static struct pa_error *walk_list(void *state, uint64_t index)
 		},
 	};
 	uint64_t unreadable = worker->unreadable;
-	size_t nr_faults = worker->faults.length;
+	uint64_t faults = worker->faults_met;
 	struct pa_error *err;
 
 	if (active)
@@ -115,7 +115,7 @@ static struct pa_error *walk_list(void *state, uint64_t index)
 	err = pa_list_check(worker, &w.fault,
 			    sections->list.length * sections->pages, visit, &w);
 	w.list->whole = !err && worker->unreadable == unreadable &&
-			worker->faults.length == nr_faults;
+			worker->faults_met == faults;
 	return err;
 }
 

@@ -45,7 +45,9 @@ static struct pa_error *worker_finish(void *arg, void *state, bool failed)
 
 	census->references += worker->references;
 	census->parts[run->part].unreadable += worker->unreadable;
-	if (!failed && pa_array_extend(&census->faults, &worker->faults)) {
+	if (!failed &&
+	    pa_disturbed_extend(&census->disturbed, &worker->disturbed) &&
+	    pa_array_extend(&census->faults, &worker->faults)) {
 		/* The names are the census's now. */
 	} else {
 		pa_array_for_each(fault, &worker->faults)
@@ -53,6 +55,7 @@ static struct pa_error *worker_finish(void *arg, void *state, bool failed)
 		err = failed ? NULL : &pa_error_no_memory;
 	}
 	pa_array_deinit(&worker->faults);
+	pa_disturbed_deinit(&worker->disturbed);
 	pa_memory_destroy(worker->memory);
 	free(worker);
 	return err;
@@ -77,12 +80,30 @@ struct pa_error *pa_lists_run(struct pa_census *census, struct pa_job *job,
 	return pa_job_run(job, &work, &run, nr_lists);
 }
 
+bool pa_list_judges(struct pa_list_worker *worker,
+		    const struct pa_list_fault *fault, bool *ret)
+{
+	*ret = true;
+	if (fault->kind == PA_FAULT_BROKEN || fault->kind == PA_FAULT_ENDLESS ||
+	    fault->pfn == PA_NO_PFN)
+		return true;
+	if (pa_census_judges(worker->census, &worker->disturbed, fault->pfn,
+			     ret))
+		return true;
+	worker->err = &pa_error_no_memory;
+	return false;
+}
+
 bool pa_list_fault_add(struct pa_list_worker *worker,
 		       const struct pa_list_fault *fault)
 {
 	struct pa_list_fault copy = *fault;
+	bool judged;
 
-	if (worker->faults.length >= MAX_FAULTS)
+	worker->faults_met++;
+	if (!pa_list_judges(worker, fault, &judged))
+		return false;
+	if (!judged || worker->faults.length >= MAX_FAULTS)
 		return true;
 	copy.list = strdup(worker->name);
 	if (copy.list && pa_array_append(&worker->faults, copy))

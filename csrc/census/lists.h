@@ -20,6 +20,9 @@ struct pa_list_worker {
 	/* The name of the list being walked, for its faults. */
 	char name[128];
 	PA_ARRAY(struct pa_list_fault) faults;
+	/* Those that another read is to judge, too. */
+	uint64_t faults_met;
+	struct pa_disturbed disturbed;
 	uint64_t references;
 	uint64_t unreadable;
 	/* Our own failure inside of a visitor, which then stops. */
@@ -51,7 +54,14 @@ struct pa_error *pa_list_check(struct pa_list_worker *worker,
 bool pa_list_entry(struct pa_list_worker *worker, uint64_t node,
 		   struct pa_list_fault *fault, uint8_t **class_ret);
 
-/* Keeps a copy under the list's name; false if out of memory. */
+/*
+ * Whether this read judges what is wrong with an entry: see pa_census_judges().
+ * A break is always kept: it says how far the walk came. False if out of memory.
+ */
+bool pa_list_judges(struct pa_list_worker *worker,
+		    const struct pa_list_fault *fault, bool *ret);
+
+/* Keeps a copy under the list's name, if judged; false if out of memory. */
 bool pa_list_fault_add(struct pa_list_worker *worker,
 		       const struct pa_list_fault *fault);
 

@@ -40,13 +40,19 @@ struct walk {
 static bool keep_fault(struct walk *w, enum pa_list_fault_kind kind, uint64_t a,
 		       uint64_t b)
 {
+	bool judged;
+
+	w->fault.kind = kind;
+	w->fault.a = a;
+	w->fault.b = b;
+	if (!pa_list_judges(w->worker, &w->fault, &judged))
+		return false;
+	if (!judged)
+		return true;
 	w->walked->faults++;
 	if (w->walked->faults_kept >= MAX_FAULTS)
 		return true;
 	w->walked->faults_kept++;
-	w->fault.kind = kind;
-	w->fault.a = a;
-	w->fault.b = b;
 	return pa_list_fault_add(w->worker, &w->fault);
 }
 

@@ -167,6 +167,7 @@ struct pa_error *pa_audit_run(const struct pa_kernel *kernel,
 		pa_audit_destroy(audit);
 		return &pa_error_no_memory;
 	}
+	pa_disturbed_settle(&audit->census->disturbed);
 	if (audit->findings.list.length)
 		qsort(audit->findings.list.items, audit->findings.list.length,
 		      sizeof(struct pa_finding), compare_findings);

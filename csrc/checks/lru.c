@@ -279,7 +279,7 @@ static struct pa_error *check_unlisted(struct lru_check *k, uint64_t pfn)
 static struct pa_error *find_unlisted(struct lru_check *k,
 				      struct pa_check_result *result)
 {
-	const struct pa_census *census = k->c->census;
+	struct pa_census *census = k->c->census;
 	const struct pa_sections *sections = &k->c->kernel->sections;
 	bool unevictable = k->lru->lruvecs.format.unevictable_linked;
 
@@ -308,7 +308,14 @@ static struct pa_error *find_unlisted(struct lru_check *k,
 			if (classes[n] & PA_MARK_LISTED ||
 			    (class == PA_CLASS_LRU_UNEVICTABLE && !unevictable))
 				continue;
-			err = check_unlisted(k, pfn + n);
+
+			bool judged;
+
+			if (!pa_census_judges(census, &census->disturbed,
+					      pfn + n, &judged))
+				err = &pa_error_no_memory;
+			else if (judged)
+				err = check_unlisted(k, pfn + n);
 		}
 		if (err)
 			return err;

@@ -210,6 +210,7 @@ def test_unlisted(site: Site, pfn: int) -> None:
     site.list_del(site.lru(pfn))
     (finding,) = site.expect(bug(pfn))
     assert finding["summary"] == "a folio with PG_lru is on no LRU list"
+    site.expect_in_second_read("lru-structure", pfn)
 
 
 def test_unlisted_large(site: Site) -> None:
@@ -406,6 +407,7 @@ def test_detached(site: Site, pfn: int) -> None:
     """Between the list and whoever isolates it; before v5.11 that is under the lock."""
     flip(site, pfn, site.flag("PG_lru"))
     site.expect(bug(pfn, "bug" if is_old(site) else "suspect"))
+    site.expect_in_second_read("lru-structure", pfn)
 
 
 def test_detached_under_the_lock(site: Site, lru: LruList, pfn: int) -> None:

@@ -32,6 +32,7 @@ def test_in_use_on_a_list(site: Site, block: FreeBlock) -> None:
     site.set(site.page_type(block.pfn), NO_TYPE)
     site.set(site.refcount(block.pfn), 1)
     site.expect(broken(block.pfn, block.pfn + 1))
+    site.expect_in_second_read("buddy-structure", block.pfn)
 
 
 def test_order_too_low(site: Site, block: FreeBlock) -> None:
