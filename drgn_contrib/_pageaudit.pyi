@@ -47,6 +47,8 @@ class Layout:
 @final
 class Kernel:
     def __new__(cls, source: Source, layout: Layout, *, threads: int = 0) -> Kernel: ...
+    @property
+    def threads(self) -> int: ...
     def audit(
         self,
         checks: Optional[Sequence[str]] = None,

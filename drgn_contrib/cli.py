@@ -59,7 +59,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="write JSON to FILE, or to standard output and nothing else (-)",
     )
     parser.add_argument(
-        "-j", "--threads", metavar="N", type=int, default=0, help="threads to use (default: all)"
+        "-j",
+        "--threads",
+        metavar="N",
+        type=int,
+        default=0,
+        help="threads to use (default: one a processor; live, one less)",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="leave nothing out")
     parser.add_argument(

@@ -34,7 +34,8 @@ def audit(
     hold still is left out: ``report.live`` says how often.
 
     :param checks: Ids of the checks to run; all by default.
-    :param threads: Threads to use; 0 for one a processor.
+    :param threads: Threads to use; 0 for one a processor, and of a running kernel
+        one less.
     :param progress: Called a few times a second with the phase, and how much
         of how much is done.
     :param paths: The dump's files, needed only where it is in several parts, or

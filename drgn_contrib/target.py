@@ -54,7 +54,7 @@ class OpenedTarget:
     #: Its files, and those of debug info that were given.
     files: Tuple[str, ...] = ()
     symbols: Tuple[str, ...] = ()
-    #: As it was asked for: 0 for one a processor.
+    #: As it was asked for: 0 for one a processor, and of a running kernel one less.
     threads: int = 0
 
 
@@ -81,7 +81,7 @@ def open_target(
     :param paths: The dump's file, or all files of a split one; KCORE.
     :param symbols: The kernel's vmlinux with debug info, then debug files of
         modules. Without any, the dump's own BTF, or what drgn finds.
-    :param threads: 0 for one a processor.
+    :param threads: 0 for one a processor, and of a running kernel one less.
     :raises TargetError: It can't be analysed; the message says why.
     """
     source = Source.open(list(paths))

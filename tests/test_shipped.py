@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from reports import Approve, check_report
 from test_cli import pageaudit
 
 from drgn_contrib import run, target, text
+from drgn_contrib._pageaudit import Kernel, Source
 
 ROOT = Path(__file__).resolve().parent.parent
 DUMPS = sorted(path.stem for path in (ROOT / "vmcores").glob("*.kdump"))
@@ -59,3 +61,13 @@ def test_any_number_of_threads_says_the_same(name: str) -> None:
     for report in reports[1:]:
         assert report.findings == reports[0].findings
         assert report.coverage == reports[0].coverage
+
+
+def test_a_processor_is_left_to_a_running_kernel() -> None:
+    opened = target.open_target([str(ROOT / f"vmcores/{DUMPS[0]}.kdump")])
+    processors = len(os.sched_getaffinity(0))
+    assert opened.kernel.threads == processors
+    info = opened.source.info
+    running = Source.from_callback(opened.source.read, info["vmcoreinfo"], True, info["machine"])
+    assert Kernel(running, opened.layout).threads == max(processors - 1, 1)
+    assert Kernel(running, opened.layout, threads=processors).threads == processors

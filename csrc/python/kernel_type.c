@@ -40,14 +40,19 @@ static void kernel_dealloc(PyObject *self)
 	Py_DECREF(type);
 }
 
-/* Those that this process may run on: a container may have fewer than all. */
-static unsigned int usable_processors(void)
+/*
+ * Those that this process may run on: a container may have fewer than all. Of a
+ * running kernel one is left to what runs on it.
+ */
+static unsigned int default_threads(const struct pa_source *source)
 {
 	cpu_set_t set;
 	long nr = sched_getaffinity(0, sizeof(set), &set) ?
 			  sysconf(_SC_NPROCESSORS_ONLN) :
 			  CPU_COUNT(&set);
 
+	if (nr > 1 && source->info.live)
+		nr--;
 	return nr > 0 && nr <= MAX_THREADS ? (unsigned int)nr : 1;
 }
 
@@ -75,12 +80,14 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 		return NULL;
 	object->source = Py_NewRef(source);
 	object->layout = Py_NewRef(layout);
-	object->threads = threads ? (unsigned int)threads : usable_processors();
 
+	struct pa_source *opened = ((struct pa_source_object *)source)->source;
 	struct pa_error *err;
 
+	object->threads = threads ? (unsigned int)threads :
+				    default_threads(opened);
 	Py_BEGIN_ALLOW_THREADS
-	err = pa_kernel_create(((struct pa_source_object *)source)->source,
+	err = pa_kernel_create(opened,
 			       ((struct pa_layout_object *)layout)->layout,
 			       &object->kernel);
 	Py_END_ALLOW_THREADS
@@ -284,6 +291,20 @@ static PyMethodDef kernel_methods[] = {
 	{ NULL },
 };
 
+static PyObject *kernel_threads(PyObject *self, void *closure)
+{
+	(void)closure;
+	return PyLong_FromUnsignedLong(
+		((struct pa_kernel_object *)self)->threads);
+}
+
+static PyGetSetDef kernel_getset[] = {
+	{ "threads", kernel_threads, NULL,
+	  "How many threads work; of a running kernel one less by default.",
+	  NULL },
+	{ NULL },
+};
+
 static PyType_Slot kernel_slots[] = {
 	{ Py_tp_doc, "Kernel(source, layout, *, threads=0)\n\n"
 		     "A dumped kernel's memory model, read once." },
@@ -291,6 +312,7 @@ static PyType_Slot kernel_slots[] = {
 	{ Py_tp_dealloc, kernel_dealloc },
 	{ Py_tp_traverse, kernel_traverse },
 	{ Py_tp_methods, kernel_methods },
+	{ Py_tp_getset, kernel_getset },
 	{ 0, NULL },
 };
 

@@ -75,10 +75,12 @@ class Run:
         return not self.trouble and not self.above_info
 
     @property
-    def partial(self) -> "list[str]":
-        """Checks that could not judge what moved."""
+    def partial(self) -> "dict[str, str]":
+        """Checks that could not judge what moved, and why not."""
         checks = self.report.get("checks", ())
-        return [c["id"] for c in checks if c["status"] not in ("ran", "not-applicable")]
+        return {
+            c["id"]: c["reason"] for c in checks if c["status"] not in ("ran", "not-applicable")
+        }
 
     def lines(self) -> Iterator[str]:
         """What there is to see."""
@@ -89,8 +91,10 @@ class Run:
             yield (
                 f"{cost['reads']} reads in {cost['seconds']:.1f} s, {cost['cpu_seconds']:.1f} s "
                 f"of processor, {cost['memory_bytes'] >> 20} MiB; {cost['dropped']} dropped, "
-                f"{cost['unsettled']} unsettled; partial: {', '.join(self.partial) or 'none'}"
+                f"{cost['unsettled']} unsettled"
             )
+        for check, reason in self.partial.items():
+            yield f"partial: {check}: {reason}"
         for found in self.above_info:
             yield f"{found['severity']}: {found['check']} at {found['pfn']}: {found['summary']}"
 
