@@ -3,9 +3,9 @@
 
 One read of it is no snapshot: a list is walked after the pages on it were read, a counter
 after what it counts, and each may have changed in between. So what looks wrong is read again,
-pages, folios and holders all anew, until it has been the same so many times in a row that
-chance is no explanation, while its struct pages, looked at in between, held still too. What
-is gone in a single read was a change that was under way.
+pages, folios and holders all anew, until it has been the same so many times that chance is no
+explanation, while its struct pages, looked at in between, held still too. What is gone was a
+change that was under way, but for once: a read, too, may miss a holder that others move.
 
 As many pages look wrong as change while one read lasts, and to judge one takes time. So the
 first read only says which they are, and the second judges those that it finds wrong, too.
@@ -28,8 +28,10 @@ from drgn_contrib.report import LiveRun
 if TYPE_CHECKING:
     from drgn_contrib.target import OpenedTarget
 
-#: What is the same in so many reads in a row is there.
+#: What is the same in so many reads is there.
 SETTLED = 4
+#: Of a page so many reads may miss it.
+MISSED = 1
 #: What does not hold still for so many is dropped.
 MAX_READS = 8
 #: Between two reads its pages are looked at so often, so many seconds apart.
@@ -42,9 +44,11 @@ _LRU_WORDS = (1, 2)
 
 #: What a list may do to a check by changing under it: in another read it may be whole.
 _BY_CHANCE = ("partial", "failed")
+#: Checks that judge no pages.
+_OF_COUNTERS = {"zone-accounting", "counter-drift"}
 
-#: Evidence of who had a page in hand at that instant, or had a word of it.
-_PASSING = {"also_named_by", "task", "pid", "in_flight", "waiting", "waiters"}
+#: Evidence of that instant: who had a page in hand, or a word of it, or what size was unknown.
+_PASSING = {"also_named_by", "task", "pid", "in_flight", "waiting", "waiters", "disputed_pages"}
 
 _Found = Dict[str, Any]
 #: "earlier" of an audit: pages that it found wrong, and how much it could not read.
@@ -59,10 +63,31 @@ class _Suspect:
     found: _Found
     since: float
     reads: int = 1
+    missed: int = 0
+    #: The last read that could have seen it did not.
+    absent: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has been there often enough."""
+        return self.reads >= SETTLED
+
+    @property
+    def open(self) -> bool:
+        """Whether it is to be read again."""
+        return not self.settled and not self.absent
+
+    def miss(self) -> bool:
+        """A read does not have it. Whether it may be there all the same."""
+        self.missed += 1
+        self.absent = True
+        of_page = self.found["pfn"] is not None and _is_judged(self.found)
+        return of_page and (self.settled or self.missed <= MISSED)
 
     def restart(self, found: _Found, now: float) -> None:
         """It has changed, and so says nothing yet."""
         self.found, self.since, self.reads = found, now, 1 if _is_suspicious(found) else 0
+        self.absent = False
 
     def repeat(self, found: _Found) -> None:
         """It is the same. The mildest that was said of it counts, but for what says nothing.
@@ -70,6 +95,7 @@ class _Suspect:
         A stack that names the page in one read and not in another does not hold it; nor
         does the buffer that we read through, where words of other pages pass.
         """
+        self.absent = False
         if not _is_suspicious(found):
             return
         severities = (found["severity"], self.found["severity"])
@@ -100,13 +126,13 @@ def audit_live(
     whole = _whole(result)
     while (
         (reads == 1 and result["earlier"][0])
-        or (reads < MAX_READS and any(s.reads < SETTLED for s in suspects.values()))
+        or (reads < MAX_READS and any(s.open for s in suspects.values()))
         or (reads <= SETTLED and any(c["status"] in _BY_CHANCE for c in best.values()))
     ):
         moved = _watch(kernel, suspects)
         kernel = Kernel(opened.source, opened.layout, threads=opened.threads)
         left, before = result["earlier"][0], whole
-        torn = any(c["status"] in _BY_CHANCE for c in best.values())
+        torn = any(c["status"] in _BY_CHANCE for c in best.values() if c["id"] not in _OF_COUNTERS)
         earlier = _earlier(result, suspects, reads == 1 or torn)
         result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=earlier)
         reads += 1
@@ -121,22 +147,24 @@ def audit_live(
                 # This read says nothing of it.
                 continue
             elif again is None or _is_excused(suspect.found):
-                dropped += _is_judged(suspect.found)
-                del suspects[key]
-            else:
+                if not suspect.miss():
+                    dropped += _is_judged(suspect.found)
+                    del suspects[key]
+            elif not suspect.settled:
                 suspect.restart(again, now)
         for key, new in ((_key(f), f) for f in _suspicious(result)):
             # What no read could see before; else it is a change that is under way now.
             first = reads == 2 and _is_left(new, left)
             if (first or best[key[0]]["status"] in _BY_CHANCE) and key not in suspects:
                 suspects[key] = _Suspect(new, now)
-        # What it judged is what the one before saw, which must be all.
-        best.update((c["id"], c) for c in result["checks"] if c["id"] in whole & before)
+        # What it judged is what the one before saw, which must be all; but for counters.
+        seen = whole & (before | _OF_COUNTERS)
+        best.update((c["id"], c) for c in result["checks"] if c["id"] in seen)
     result["checks"] = list(best.values())
-    settled = {key: s for key, s in suspects.items() if s.reads >= SETTLED}
-    unsettled = [
-        s.found for key, s in suspects.items() if key not in settled and not _is_excused(s.found)
-    ]
+    settled = {key: s for key, s in suspects.items() if s.settled}
+    gone = [s for s in suspects.values() if s.absent and not s.settled]
+    dropped += len(gone)
+    unsettled = [s.found for s in suspects.values() if s.open and not _is_excused(s.found)]
     told = settled.keys() | set(map(_key, unsettled))
     result["findings"] = [
         f for f in result["findings"] if not _is_judged(f) and _key(f) not in told

@@ -116,6 +116,29 @@ def test_what_stays_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert only["evidence"]["reads_milliseconds"] >= 0
 
 
+@pytest.mark.parametrize("missed", [(4,), (4, 6), (7,), (7, 8)])
+def test_what_a_read_misses(monkeypatch: pytest.MonkeyPatch, missed: "tuple[int, ...]") -> None:
+    """Once, while something else is still open; or as often as it likes when it has settled."""
+
+    def found(read: int) -> "List[Finding]":
+        moves = finding(2, refcount=read)
+        return [moves] if read in missed else [finding(1), moves]
+
+    result, ran = run(Machine(found), monkeypatch)
+    there = missed != (4, 6)
+    assert (ran.reads, ran.dropped, ran.unsettled) == (live.MAX_READS, not there, 1)
+    assert [f["pfn"] for f in result["findings"]] == [1] * there
+
+
+def test_what_changes_when_it_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(read: int) -> "List[Finding]":
+        return [finding(1, flags=read > live.SETTLED + 1), finding(2, refcount=read)]
+
+    result, _ = run(Machine(found), monkeypatch)
+    (only,) = result["findings"]
+    assert (only["pfn"], only["evidence"]["flags"]) == (1, False)
+
+
 def test_what_moved_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts from when it held still."""
     machine = Machine(lambda read: [finding(1, refcount=min(read, 4))])
@@ -181,8 +204,9 @@ def test_a_counter_that_other_findings_explain(monkeypatch: pytest.MonkeyPatch) 
     """In a read or two something else was wrong that it may come from: they say nothing of it."""
 
     def found(read: int) -> "List[Finding]":
-        disputed = {"disputed_pages": 512} if read in (2, 4) else {}
-        evidence = {"difference": 40, "in_flight": "a CPU was in the kernel", **disputed}
+        disputed = 512 if read in (2, 4) else read
+        excuse = "a CPU was in the kernel"
+        evidence = {"difference": 40, "in_flight": excuse, "disputed_pages": disputed}
         summary = "node 0: NR_X is 50, a recount gives 10"
         return [finding(None, summary, severity="info", **evidence)]
 
