@@ -49,7 +49,7 @@ def _makedumpfile() -> "dict[str, bytes]":
 def _capture_image(kernel: kernels.Kernel) -> bytes:
     """The root of the capture kernel: makedumpfile, the hook, and Python with pageaudit."""
     extra = {
-        **live.python_files(),
+        **live.pageaudit_files(),
         **_makedumpfile(),
         "init": (initramfs.GUEST_DIR / "capture.sh").read_bytes(),
         "bin/kdump-hook": HOOK.read_bytes(),

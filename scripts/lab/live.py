@@ -56,14 +56,17 @@ def libraries(binary: str, ldd: Sequence[str] = ()) -> "set[str]":
     return set(re.findall(r"(/\S+) \(0x", run([*ldd, binary])))
 
 
-def python_files() -> "dict[str, bytes]":
-    """This Python, what an audit imports, and what they are linked with, by path in the guest."""
-    env = {"PYTHONPATH": str(ROOT)}
-    modules = [Path(m) for m in run([sys.executable, "-c", _IMPORTS], env=env).split()]
+def module_files(imports: str, path: Path) -> "dict[str, bytes]":
+    """This Python, what it imports, and what they are linked with, by path in the guest.
+
+    :param imports: What to import, from PATH, too; prints the modules' files.
+    """
+    env = {"PYTHONPATH": str(path)}
+    modules = [Path(m) for m in run([sys.executable, "-c", imports], env=env).split()]
     interpreter = str(Path(sys.executable).resolve())
     bases = [
+        path,
         *map(Path, sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})),
-        ROOT,
     ]
     files = {"bin/python3": Path(interpreter).read_bytes()}
     binaries = [interpreter, *(str(m) for m in modules if ".so" in m.suffixes)]
@@ -81,6 +84,12 @@ def python_files() -> "dict[str, bytes]":
             compiled = Path(directory) / "pyc"
             py_compile.compile(str(module), str(compiled), doraise=True)
             files[name + "c"] = compiled.read_bytes()
+    return files
+
+
+def pageaudit_files() -> "dict[str, bytes]":
+    """The command, and all that it needs, by path in the guest."""
+    files = module_files(_IMPORTS, ROOT)
     for template in (ROOT / "drgn_contrib" / "templates").iterdir():
         files[f"site/{template.relative_to(ROOT)}"] = template.read_bytes()
     # What says its release; drgn itself is not needed where the kernel has BTF.
@@ -112,7 +121,7 @@ def debug_info_files(kernel: kernels.Kernel) -> "dict[str, bytes]":
 
 VMLINUX = "/vmlinux"
 START = "python /live.py"
-# To find what python_files() brought.
+# To find what module_files() brought.
 _PYTHON = f"""#!/bin/sh
 export PYTHONHOME={sys.base_prefix} PYTHONPATH=/site XDG_CACHE_HOME=/cache
 exec python3 "$@"
@@ -211,7 +220,7 @@ def guest(
     work = made_dir("live", f"{kernel.key}-{os.getpid()}")
     symbols = [VMLINUX] if kernel.key in NEED_VMLINUX else []
     extra = {
-        **python_files(),
+        **pageaudit_files(),
         **(debug_info_files(kernel) if symbols else {}),
         "live.py": (initramfs.GUEST_DIR / "live.py").read_bytes(),
         "storm.sh": (initramfs.GUEST_DIR / "storm.sh").read_bytes(),

@@ -15,9 +15,11 @@ class Pageaudit(Plugin, IndependentPlugin, RedHatPlugin, DebianPlugin, UbuntuPlu
     commands = ("pageaudit",)
 
     def setup(self) -> None:
-        """Collect the report as text and as JSON."""
+        """Collect the report of one audit as text and as JSON."""
         bounds = "--live --max-cpu 25 --max-memory 1024"
-        self.add_cmd_output(f"pageaudit {bounds} --summary", timeout=300)
+        directory = self.get_cmd_output_path()
         self.add_cmd_output(
-            f"pageaudit {bounds} --json -", suggest_filename="pageaudit.json", timeout=300
+            f"pageaudit {bounds} --json {directory}/pageaudit.json",
+            suggest_filename="pageaudit.txt",
+            timeout=300,
         )

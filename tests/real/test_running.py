@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterable, Iterator
 import pytest
 from drgn.helpers.linux import fs, mm, pid
 from folios import count, find
-from lab import kernels, live, make, plant, soak_live
+from lab import kernels, live, make, plant, soak_live, sos
 from lab.qemu import Hardware
 from planting import Expected, Site, key, node_counter
 from poison import poison
@@ -37,7 +37,11 @@ def guest() -> Iterator[live.LiveGuest]:
     """
     hardware = Hardware(memory_mib=640)
     with live.guest(
-        kernels.fetch(KERNEL), PIECES, cmdline="movablecore=256M nokaslr", hardware=hardware
+        kernels.fetch(KERNEL),
+        PIECES,
+        cmdline="movablecore=256M nokaslr",
+        hardware=hardware,
+        files=sos.files(),
     ) as running:
         yield running
 
@@ -152,6 +156,21 @@ def planted(guest: live.LiveGuest, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def above_info(report: "dict[str, Any]") -> "list[dict[str, Any]]":
     return [f for f in report["findings"] if f["severity"] != "info"]
+
+
+def test_sos_report(guest: live.LiveGuest) -> None:
+    """Debian's sos, with the plugin, collects the report, as text and for scripts."""
+
+    def collected(name: str) -> str:
+        path = f"/tmp/sosreport-*/sos_commands/pageaudit/{name}"
+        return guest.command("sh", "-c", f"cat {path}").out
+
+    done = guest.command("python", "-c", sos.REPORT, "/tmp")
+    assert "  0 bugs, 0 suspects, " in collected("pageaudit.txt"), done
+    report = json.loads(collected("pageaudit.json"))
+    schema_validator().validate(report)
+    assert above_info(report) == []
+    assert report["live"]["nice"] == 10
 
 
 def test_planted(guest: live.LiveGuest, planted: Planted) -> None:
