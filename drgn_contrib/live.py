@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 SETTLED = 4
 #: Of a page so many reads may miss it.
 MISSED = 1
-#: What does not hold still for so many is dropped.
+#: What has changed so often will not hold still.
+RESTARTS = 3
+#: So often it is read at the most.
 MAX_READS = 8
 #: Between two reads its pages are looked at so often, so many seconds apart.
 LOOKS = 6
@@ -63,6 +65,7 @@ class _Suspect:
     found: _Found
     since: float
     reads: int = 1
+    restarts: int = 0
     missed: int = 0
     #: The last read that could have seen it did not.
     absent: bool = False
@@ -73,9 +76,15 @@ class _Suspect:
         return self.reads >= SETTLED
 
     @property
-    def open(self) -> bool:
-        """Whether it is to be read again."""
+    def unsettled(self) -> bool:
+        """Whether it is there, and not yet often enough."""
         return not self.settled and not self.absent
+
+    @property
+    def open(self) -> bool:
+        """Whether to read again may settle it."""
+        may_be_there = not self.absent or self.reads > 1
+        return may_be_there and not self.settled and self.restarts < RESTARTS
 
     def miss(self) -> bool:
         """A read does not have it. Whether it may be there all the same."""
@@ -87,6 +96,7 @@ class _Suspect:
     def restart(self, found: _Found, now: float) -> None:
         """It has changed, and so says nothing yet."""
         self.found, self.since, self.reads = found, now, 1 if _is_suspicious(found) else 0
+        self.restarts += 1
         self.absent = False
 
     def repeat(self, found: _Found) -> None:
@@ -164,7 +174,7 @@ def audit_live(
     settled = {key: s for key, s in suspects.items() if s.settled}
     gone = [s for s in suspects.values() if s.absent and not s.settled]
     dropped += len(gone)
-    unsettled = [s.found for s in suspects.values() if s.open and not _is_excused(s.found)]
+    unsettled = [s.found for s in suspects.values() if s.unsettled and not _is_excused(s.found)]
     told = settled.keys() | set(map(_key, unsettled))
     result["findings"] = [
         f for f in result["findings"] if not _is_judged(f) and _key(f) not in told
