@@ -24,11 +24,15 @@ def below_registers(site: Site, sleeper: drgn.Object) -> int:
     return int(sleeper.stack) + 4 * PAGE_SIZE - registers
 
 
-def sleeper(site: Site, event: str = "aio") -> drgn.Object:
-    """The task of an event, asleep; what its earlier system calls left on its stack is gone.
+#: What sleeper() puts below a task's stack pointer.
+ROOM = 1024
 
-    Between do_syscall_64() and what it calls is a random number of bytes that nobody clears
-    (randomize_kstack_offset): a return to who took pages may have stayed there.
+
+def sleeper(site: Site, event: str = "aio") -> drgn.Object:
+    """The task of an event, asleep, with room on its stack for words in use.
+
+    What its earlier system calls have left there is gone: since no frame is known in that
+    room all behind it counts.
     """
     found = find_task(site.prog, site.events(event)[0]["pid"])
     entry = site.prog.symbol("do_syscall_64")
@@ -37,6 +41,8 @@ def sleeper(site: Site, event: str = "aio") -> drgn.Object:
     calls = next(i for i, word in enumerate(words) if 0 <= word - entry.address < entry.size)
     at = start + 8 * (calls + 1)
     site.write(at, bytes(max(end - 64 - at, 0)))
+    site.write(start - ROOM, bytes(ROOM))
+    site.set(found.thread.sp, start - ROOM)
     return found
 
 

@@ -198,7 +198,7 @@ static struct pa_error *find_on_stack(const struct pa_places *places,
 
 	place->kind = PA_PLACE_STACK;
 	place->address = page->va + inside;
-	place->dead = place->address < page->live;
+	place->dead = !pa_stack_page_is_live(page, place->address);
 	place->start = page->base;
 	place->end = page->end;
 	place->task = page->task;
@@ -207,11 +207,11 @@ static struct pa_error *find_on_stack(const struct pa_places *places,
 			     &place->pid, place->comm);
 	if (place->dead)
 		return NULL;
-	err = find_return(places, memory, va, page->live, page->end, false,
+	err = find_return(places, memory, va, page->live, page->live_end, false,
 			  &place->frame);
 	if (!err)
-		err = find_return(places, memory, va, page->live, page->end,
-				  true, &place->caller);
+		err = find_return(places, memory, va, page->live,
+				  page->live_end, true, &place->caller);
 	return err;
 }
 

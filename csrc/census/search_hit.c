@@ -199,7 +199,8 @@ static struct pa_error *why_dropped(struct pa_searcher *s, uint64_t phys,
 		s->slab = find_slab(search->census->slabs, s->page);
 	}
 	if (s->stack &&
-	    s->stack->va + (phys & PA_MASK(shift)) < s->stack->live) {
+	    !pa_stack_page_is_live(s->stack,
+				   s->stack->va + (phys & PA_MASK(shift)))) {
 		*ret = PA_DROP_DEAD_STACK;
 		return NULL;
 	}

@@ -17,9 +17,10 @@ struct builder {
 	struct pa_error *err;
 };
 
-/* Stack [base, end), live from @live on. */
+/* Stack [base, end), of which [live, live_end) is in use. */
 static struct pa_error *add_stack(struct builder *b, uint64_t task,
-				  uint64_t base, uint64_t end, uint64_t live)
+				  uint64_t base, uint64_t end, uint64_t live,
+				  uint64_t live_end)
 {
 	for (uint64_t va = pa_align_down(base, PAGE_BYTES); va < end;
 	     va += PAGE_BYTES) {
@@ -38,6 +39,7 @@ static struct pa_error *add_stack(struct builder *b, uint64_t task,
 					     .base = base,
 					     .end = end,
 					     .live = live,
+					     .live_end = live_end,
 				     }))
 			return &pa_error_no_memory;
 	}
@@ -58,7 +60,8 @@ static bool note(struct builder *b, struct pa_error *err)
 
 static bool add_live(struct builder *b, const struct pa_stack *stack)
 {
-	uint64_t base, end = stack->address + stack->nr * 8;
+	uint64_t live_end = stack->address + stack->nr * 8;
+	uint64_t base, end;
 
 	if (!stack->address)
 		return true;
@@ -68,13 +71,16 @@ static bool add_live(struct builder *b, const struct pa_stack *stack)
 		stack->task + PA_OFFSETOF(b->layout, task_struct, stack),
 		&base);
 
+	if (err)
+		return note(b, err);
+	end = base + STACK_BYTES;
 	/* Else an interrupt's, whose lower end is not known. */
-	if (!err && stack->address - base >= STACK_BYTES)
+	if (stack->address - base >= STACK_BYTES) {
 		base = stack->address;
-	if (!err)
-		err = add_stack(b, stack->task, base,
-				pa_max(end, base + PAGE_BYTES), stack->address);
-	return note(b, err);
+		end = pa_max(live_end, base + PAGE_BYTES);
+	}
+	return note(b, add_stack(b, stack->task, base, end, stack->address,
+				 live_end));
 }
 
 /* Per-cpu stacks that a CPU is on for moments only. */
@@ -86,7 +92,8 @@ static bool add_per_cpu(struct builder *b, enum pa_symbol_id id, uint64_t bytes)
 	for (size_t i = 0; symbol->known && i < cpus->list.length; i++) {
 		uint64_t base = symbol->address + cpus->list.items[i].offset;
 
-		if (!note(b, add_stack(b, 0, base, base + bytes, base + bytes)))
+		if (!note(b, add_stack(b, 0, base, base + bytes, base + bytes,
+				       base + bytes)))
 			return false;
 	}
 	return true;
@@ -116,9 +123,9 @@ static int compare(const void *a, const void *b)
 
 	if (x->pfn != y->pfn)
 		return x->pfn < y->pfn ? -1 : 1;
-	return x->end - x->live > y->end - y->live ?
+	return x->live_end - x->live > y->live_end - y->live ?
 		       -1 :
-		       x->end - x->live < y->end - y->live;
+		       x->live_end - x->live < y->live_end - y->live;
 }
 
 /* The first CPU's idle task, which is on no list, while it does not run. */
@@ -136,7 +143,8 @@ static void add_init(struct builder *b)
 							    thread__sp),
 					 &sp);
 	if (!err && pa_is_kernel_address(base) && sp - base < STACK_BYTES)
-		err = add_stack(b, task, base, base + STACK_BYTES, sp);
+		err = add_stack(b, task, base, base + STACK_BYTES, sp,
+				base + STACK_BYTES);
 	note(b, err);
 }
 
@@ -181,7 +189,8 @@ static struct pa_error *add_orphan(struct builder *b,
 	if (words[0] != STACK_END_MAGIC &&
 	    !(callback->known && words[1] == callback->address))
 		return NULL;
-	return add_stack(b, 0, first->va, first->va + bytes, first->va + bytes);
+	return add_stack(b, 0, first->va, first->va + bytes, first->va + bytes,
+			 first->va + bytes);
 }
 
 static void add_orphans(struct builder *b,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Pages that kernel stacks are made of, and from where on their words count:
- * what lies below the stack pointer, on the stack of a task that is gone or
- * on an interrupt stack that nobody is on, names pages released long ago.
+ * what lies below the stack pointer, behind a system call's frames, on the
+ * stack of a task that is gone or on an interrupt stack that nobody is on,
+ * names pages released long ago.
  */
 #ifndef PA_CENSUS_STACK_PAGES_H
 #define PA_CENSUS_STACK_PAGES_H
@@ -16,9 +17,15 @@ struct pa_stack_page {
 	uint64_t va;
 	/* Virtual address of the task_struct; 0: nobody's. */
 	uint64_t task;
-	/* The whole stack, [base, end), and its first live word: end if none. */
-	uint64_t base, end, live;
+	/* The whole stack, and its live words: [end, end) if there are none. */
+	uint64_t base, end, live, live_end;
 };
+
+static inline bool pa_stack_page_is_live(const struct pa_stack_page *page,
+					 uint64_t va)
+{
+	return va >= page->live && va < page->live_end;
+}
 
 struct pa_stack_pages {
 	/* By pfn, each once. */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernel/orc.h"
+
 /* THREAD_SIZE of x86_64; twice that with KASAN, whose lower half is dead. */
 #define STACK_BYTES UINT64_C(16384)
 
@@ -14,6 +16,8 @@ struct walk {
 	struct pa_memory *memory;
 	const struct pa_cpu_tasks *cpus;
 	struct pa_stacks *stacks;
+	/* NULL: frames can't be told apart. */
+	struct pa_orc *orc;
 	struct pa_error *err;
 };
 
@@ -61,19 +65,23 @@ static struct pa_error *keep(struct walk *walk, uint64_t task, uint64_t address,
 						       &pa_error_no_memory;
 }
 
-/* The words of a task's stack from @sp on. */
+/* The words of a task's stack from @sp on; @sleeps: that is what it has saved. */
 static struct pa_error *visit_stack(struct walk *walk, uint64_t task,
-				    uint64_t stack, uint64_t sp)
+				    uint64_t stack, uint64_t sp, bool sleeps)
 {
 	uint64_t *words = make_room(walk, STACK_BYTES / 8);
 	struct pa_error *err;
+	size_t nr;
 
 	if (!words)
 		return &pa_error_no_memory;
 	/* Up: a stack that is not aligned must not become a longer one. */
 	sp = (sp + 7) & ~UINT64_C(7);
 	err = pa_memory_read(walk->memory, sp, stack + STACK_BYTES - sp, words);
-	return err ? err : keep(walk, task, sp, (stack + STACK_BYTES - sp) / 8);
+	nr = (stack + STACK_BYTES - sp) / 8;
+	if (!err && sleeps && walk->orc)
+		err = pa_orc_called(walk->orc, words, nr, sp, &nr);
+	return err ? err : keep(walk, task, sp, nr);
 }
 
 /*
@@ -137,11 +145,11 @@ visit_running(struct walk *walk, const struct pa_cpu_task *cpu, uint64_t stack)
 	if (err)
 		return err;
 	if (sp >= stack && sp < stack + STACK_BYTES)
-		return visit_stack(walk, cpu->task, stack, sp);
+		return visit_stack(walk, cpu->task, stack, sp, false);
 	if (pa_is_kernel_address(sp))
 		err = visit_irq_stack(walk, cpu->task, sp);
 	/* Where the task's own frames end is not known then. */
-	return err ? err : visit_stack(walk, cpu->task, stack, stack);
+	return err ? err : visit_stack(walk, cpu->task, stack, stack, false);
 }
 
 static struct pa_error *visit_sleeping(struct walk *walk, uint64_t task,
@@ -161,8 +169,8 @@ static struct pa_error *visit_sleeping(struct walk *walk, uint64_t task,
 		return err;
 	/* What a running task has saved is old: all of its stack, then. */
 	if (on_cpu || sp < stack || sp >= stack + STACK_BYTES)
-		sp = stack;
-	return visit_stack(walk, task, stack, sp);
+		return visit_stack(walk, task, stack, stack, false);
+	return visit_stack(walk, task, stack, sp, true);
 }
 
 /* True while the walk goes on. */
@@ -241,12 +249,22 @@ struct pa_error *pa_stacks_init(const struct pa_kernel *kernel,
 		.stacks = ret,
 	};
 	int tries = kernel->source->info.live ? PA_LIVE_TRIES : 1;
-	struct pa_error *err;
+	struct pa_orc orc = { 0 };
+	struct pa_error *err = pa_orc_init(kernel, memory, &orc);
 	size_t first = 0;
 
+	if (!err) {
+		walk.orc = &orc;
+	} else if (pa_error_is_target(err) || err->code == PA_ERROR_MISSING) {
+		pa_error_destroy(err);
+		err = NULL;
+	}
+	if (err)
+		return err;
 	do {
 		err = read_all(&walk);
 	} while (!err && ret->unread && --tries);
+	pa_orc_deinit(&orc);
 	pa_array_for_each(stack, &ret->list) {
 		stack->words = ret->words.items + first;
 		first += stack->nr;

@@ -20,8 +20,9 @@ struct pa_stack {
 /*
  * The live parts of all tasks' stacks, which may be in several pieces each, and,
  * where that is known, the registers of CPUs and the interrupt stacks that they
- * were on. What a CPU does in user space is not on its stack. A task's pieces
- * are neighbours, its registers first.
+ * were on. What a CPU does in user space is not on its stack, nor what sleeps
+ * in a system call has behind the return from it (kernel/orc.h). A task's
+ * pieces are neighbours, its registers first.
  */
 struct pa_stacks {
 	PA_ARRAY(struct pa_stack) list;

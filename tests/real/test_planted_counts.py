@@ -187,6 +187,7 @@ def test_reference_of_a_splitter(site: Site) -> None:
 @pytest.mark.parametrize("tag", [0, 1])
 def test_extra_reference_of_a_task(site: Site, folio: Mapped, tag: int) -> None:
     """The same with the page's address on a stack: whoever it is has it in hand."""
+    trace = site.prog.stack_trace(site.events("aio")[0]["pid"])
     holder = sleeper(site)
     site.add(site.refcount(folio.pfn), 1)
     put(site, sleeping_words(site, holder), int(site.page(folio.pfn)) | tag)
@@ -195,7 +196,7 @@ def test_extra_reference_of_a_task(site: Site, folio: Mapped, tag: int) -> None:
     (finding,) = (f for f in site.audit().findings if f["check"] == "refcount-leak")
     assert f"stack of aio ({int(holder.pid)})" in finding["evidence"]["also_named_by"]
     named = {line.split("+")[0] for line in finding["evidence"]["stack"].split("\n")}
-    frames = [f.name for f in site.prog.stack_trace(holder) if not f.is_inline]
+    frames = [f.name for f in trace if not f.is_inline]
     assert set(frames[1:3]) <= named
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 from collections import Counter
@@ -14,6 +15,7 @@ from drgn.helpers.linux import mm, percpu, pid, sched, slab
 from lab import makedump
 from places import free_object, symbols_in_dump, vmcoreinfo
 from planting import PAGE_SIZE, OpenSite, Site
+from stacks import zeros
 
 from drgn_contrib import target
 
@@ -93,6 +95,20 @@ def table_page(site: Site, root: int) -> int:
     return table
 
 
+def called_end(prog: drgn.Program, task: drgn.Object) -> Optional[int]:
+    """Behind the frames of what do_syscall_64() has called, where a task sleeps in that."""
+    if task.on_cpu or not task.stack:
+        return None
+    for frame in prog.stack_trace(task):
+        if frame.name == "do_syscall_64":
+            return int(frame.sp)
+        # Of a fault, or of a module, whose tables are its own.
+        start, end = prog.symbol("_stext").address, prog.symbol("_etext").address
+        if frame.interrupted or not start <= frame.pc < end:
+            return None
+    return None
+
+
 class Oracle:
     """What of memory is the kernel's own and in use, by drgn."""
 
@@ -108,9 +124,10 @@ class Oracle:
             for start, end in site.ranges("online")
             for pfn in range(start, end, 64)
         }
-        self.stacks: "dict[int, tuple[int, int]]" = {}
+        self.stacks: "dict[int, tuple[int, int, int]]" = {}
         for task in pid.for_each_task(prog):
-            self.add_stack(int(task.stack), int(task.thread.sp), bool(task.on_cpu))
+            called = called_end(prog, task)
+            self.add_stack(int(task.stack), int(task.thread.sp), bool(task.on_cpu), end=called)
         for cpu in range(2):
             idle = sched.idle_task(prog, cpu)
             if idle.on_cpu:
@@ -150,9 +167,17 @@ class Oracle:
         for slot in list(slots)[int(batch.nr) :]:
             yield self.site.phys(int(slot.address_of_()))
 
-    def add_stack(self, base: int, live: int, running: bool, size: int = THREAD_SIZE) -> None:
+    def add_stack(
+        self,
+        base: int,
+        live: int,
+        running: bool,
+        size: int = THREAD_SIZE,
+        end: Optional[int] = None,
+    ) -> None:
+        start, end = (0, base + size) if running else (live, end or base + size)
         for address in range(base, base + size, PAGE_SIZE) if base else ():
-            self.stacks[self.site.phys(address) // PAGE_SIZE] = (address, 0 if running else live)
+            self.stacks[self.site.phys(address) // PAGE_SIZE] = (address, start, end)
 
     def why_not(self, phys: int) -> Optional[str]:
         """Why a word does not count, or None if it does."""
@@ -166,8 +191,8 @@ class Oracle:
         if pfn in self.memmap:
             return "memmap"
         if pfn in self.stacks:
-            address, live = self.stacks[pfn]
-            if address + phys % PAGE_SIZE < live:
+            address, start, end = self.stacks[pfn]
+            if not start <= address + phys % PAGE_SIZE < end:
                 return "dead_stack"
         head = mm.compound_head(self.site.page(pfn))
         if mm.PageSlab(head) or mm.PageReserved(head):
@@ -226,6 +251,24 @@ def test_live_words(light: Site, needle: int) -> None:
     known = Search(light, [needle], known=[comm])
     assert set(known.hits) == set(search.hits) - {slot}
     assert known.dropped("known") == 1
+
+
+def test_words_of_earlier_system_calls(light: Site, needle: int) -> None:
+    """Behind what do_syscall_64() has called they are in nobody's hands; before that they are."""
+    plant = Planting(light, struct_page(light, needle))
+    before = Search(light, [needle])
+    live: "set[int]" = set()
+    dead: "set[int]" = set()
+    for task in pid.for_each_task(light.prog):
+        end = called_end(light.prog, task)
+        if end:
+            words = zeros(light, int(task.thread.sp) + 64, end)
+            live.update(plant.at(each) for each in itertools.islice(words, 1))
+            dead.add(plant.at(end))
+    search = Search(light, [needle])
+    assert len(dead) > 10
+    assert set(search.hits) - set(before.hits) == live
+    assert search.dropped("dead_stack") == before.dropped("dead_stack") + len(dead)
 
 
 def test_dead_words(light: Site, needle: int) -> None:
