@@ -33,6 +33,8 @@ struct bios {
 	PA_ARRAY(struct pa_bio) list;
 	/* Of tasks that make bios or drop what they have. */
 	struct pa_in_hand in_hand;
+	/* Pages visited, of all bios; no more are in flight than there are. */
+	uint64_t visited, most;
 };
 
 /* Finding them. */
@@ -358,6 +360,8 @@ struct pa_error *pa_bio_prepare(struct pa_holder_walk *walk, void **state_ret,
 		pa_bio_destroy(finding.bios);
 		return err;
 	}
+	finding.bios->most = walk->kernel->sections.list.length *
+			     walk->kernel->sections.pages;
 	*state_ret = finding.bios;
 	*nr_ret = (finding.bios->list.length + ITEM_BIOS - 1) / ITEM_BIOS;
 	return NULL;
@@ -368,6 +372,7 @@ struct item {
 	const struct pa_bio *bio;
 	/* Somebody has it in hand: nobody knows which pages it has. */
 	bool unsure;
+	uint64_t visited;
 };
 
 static bool visit_page(void *arg, uint64_t index, uint64_t slot, uint64_t page)
@@ -384,12 +389,13 @@ static bool visit_page(void *arg, uint64_t index, uint64_t slot, uint64_t page)
 		.index = index,
 	};
 
+	item->visited++;
 	return pa_refer_page(item->walk, page, &ref);
 }
 
 struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 {
-	const struct bios *bios = walk->state;
+	struct bios *bios = walk->state;
 	size_t end = pa_min((index + 1) * ITEM_BIOS, bios->list.length);
 
 	for (size_t i = index * ITEM_BIOS; i < end; i++) {
@@ -404,10 +410,17 @@ struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 
 		if (bio->ended && !item.unsure)
 			continue;
+		if (__atomic_load_n(&bios->visited, __ATOMIC_RELAXED) >
+		    bios->most) {
+			walk->unreadable++;
+			continue;
+		}
 
 		struct pa_error *err = pa_bio_visit_pages(
 			walk->kernel, walk->memory, bio, visit_page, &item);
 
+		__atomic_fetch_add(&bios->visited, item.visited,
+				   __ATOMIC_RELAXED);
 		/* Its vectors may be those of a bio that is no more. */
 		if (item.unsure && pa_error_is_target(err)) {
 			pa_error_destroy(err);

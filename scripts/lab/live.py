@@ -64,9 +64,10 @@ def module_files(imports: str, path: Path) -> "dict[str, bytes]":
     env = {"PYTHONPATH": str(path)}
     modules = [Path(m) for m in run([sys.executable, "-c", imports], env=env).split()]
     interpreter = str(Path(sys.executable).resolve())
+    # The environment may lie in the checkout.
     bases = [
-        path,
         *map(Path, sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})),
+        path,
     ]
     files = {"bin/python3": Path(interpreter).read_bytes()}
     binaries = [interpreter, *(str(m) for m in modules if ".so" in m.suffixes)]
