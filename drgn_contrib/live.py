@@ -3,9 +3,9 @@
 
 One read of it is no snapshot: a list is walked after the pages on it were read, a counter
 after what it counts, and each may have changed in between. So what looks wrong is read again,
-pages, folios and holders all anew, until it has been the same so many times that chance is no
-explanation, while its struct pages, looked at in between, held still too. What is gone was a
-change that was under way, but for once: a read, too, may miss a holder that others move.
+pages, folios and holders all anew, until it has been the same so many times in a row that
+chance is no explanation, while its struct pages, looked at in between, held still too. What
+is gone in a single read was a change that was under way.
 
 As many pages look wrong as change while one read lasts, and to judge one takes time. So the
 first read only says which they are, and the second judges those that it finds wrong, too.
@@ -28,13 +28,9 @@ from drgn_contrib.report import LiveRun
 if TYPE_CHECKING:
     from drgn_contrib.target import OpenedTarget
 
-#: What is the same in so many reads is there.
+#: What is the same in so many reads in a row is there.
 SETTLED = 4
-#: Of a page so many reads may miss it.
-MISSED = 1
-#: What has changed so often will not hold still.
-RESTARTS = 3
-#: So often it is read at the most.
+#: What does not hold still for so many is dropped.
 MAX_READS = 8
 #: Between two reads its pages are looked at so often, so many seconds apart.
 LOOKS = 6
@@ -65,39 +61,15 @@ class _Suspect:
     found: _Found
     since: float
     reads: int = 1
-    restarts: int = 0
-    missed: int = 0
-    #: The last read that could have seen it did not.
-    absent: bool = False
 
     @property
     def settled(self) -> bool:
         """Whether it has been there often enough."""
         return self.reads >= SETTLED
 
-    @property
-    def unsettled(self) -> bool:
-        """Whether it is there, and not yet often enough."""
-        return not self.settled and not self.absent
-
-    @property
-    def open(self) -> bool:
-        """Whether to read again may settle it."""
-        may_be_there = not self.absent or self.reads > 1
-        return may_be_there and not self.settled and self.restarts < RESTARTS
-
-    def miss(self) -> bool:
-        """A read does not have it. Whether it may be there all the same."""
-        self.missed += 1
-        self.absent = True
-        of_page = self.found["pfn"] is not None and _is_judged(self.found)
-        return of_page and (self.settled or self.missed <= MISSED)
-
     def restart(self, found: _Found, now: float) -> None:
         """It has changed, and so says nothing yet."""
         self.found, self.since, self.reads = found, now, 1 if _is_suspicious(found) else 0
-        self.restarts += 1
-        self.absent = False
 
     def repeat(self, found: _Found) -> None:
         """It is the same. The mildest that was said of it counts, but for what says nothing.
@@ -105,7 +77,6 @@ class _Suspect:
         A stack that names the page in one read and not in another does not hold it; nor
         does the buffer that we read through, where words of other pages pass.
         """
-        self.absent = False
         if not _is_suspicious(found):
             return
         severities = (found["severity"], self.found["severity"])
@@ -136,7 +107,7 @@ def audit_live(
     whole = _whole(result)
     while (
         (reads == 1 and result["earlier"][0])
-        or (reads < MAX_READS and any(s.open for s in suspects.values()))
+        or (reads < MAX_READS and any(not s.settled for s in suspects.values()))
         or (reads <= SETTLED and any(c["status"] in _BY_CHANCE for c in best.values()))
     ):
         moved = _watch(kernel, suspects)
@@ -157,10 +128,9 @@ def audit_live(
                 # This read says nothing of it.
                 continue
             elif again is None or _is_excused(suspect.found):
-                if not suspect.miss():
-                    dropped += _is_judged(suspect.found)
-                    del suspects[key]
-            elif not suspect.settled:
+                dropped += _is_judged(suspect.found)
+                del suspects[key]
+            else:
                 suspect.restart(again, now)
         for key, new in ((_key(f), f) for f in _suspicious(result)):
             # What no read could see before; else it is a change that is under way now.
@@ -172,9 +142,9 @@ def audit_live(
         best.update((c["id"], c) for c in result["checks"] if c["id"] in seen)
     result["checks"] = list(best.values())
     settled = {key: s for key, s in suspects.items() if s.settled}
-    gone = [s for s in suspects.values() if s.absent and not s.settled]
-    dropped += len(gone)
-    unsettled = [s.found for s in suspects.values() if s.unsettled and not _is_excused(s.found)]
+    unsettled = [
+        s.found for key, s in suspects.items() if key not in settled and not _is_excused(s.found)
+    ]
     told = settled.keys() | set(map(_key, unsettled))
     result["findings"] = [
         f for f in result["findings"] if not _is_judged(f) and _key(f) not in told

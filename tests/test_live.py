@@ -116,47 +116,6 @@ def test_what_stays_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert only["evidence"]["reads_milliseconds"] >= 0
 
 
-@pytest.mark.parametrize(
-    ("missed", "there"), [((4,), True), ((4, 6), False), ((6, 7), True), ((3,), True)]
-)
-def test_what_a_read_misses(
-    monkeypatch: pytest.MonkeyPatch, missed: "tuple[int, ...]", there: bool
-) -> None:
-    """Once, or as often as it likes when it has settled."""
-
-    def found(read: int) -> "List[Finding]":
-        moved_at_first = finding(2, refcount=min(read, 4))
-        return [moved_at_first] if read in missed else [finding(1), moved_at_first]
-
-    result, ran = run(Machine(found), monkeypatch)
-    assert (ran.reads, ran.dropped, ran.unsettled) == (3 + live.SETTLED, not there, 0)
-    assert [f["pfn"] for f in result["findings"]] == [1, 2] if there else [2]
-
-
-@pytest.mark.parametrize("missed", [4, 5])
-def test_what_the_last_read_misses(monkeypatch: pytest.MonkeyPatch, missed: int) -> None:
-    """What was the same twice is looked for once more."""
-    machine = Machine(lambda read: [finding(1)] if read != missed else [])
-    result, ran = run(machine, monkeypatch)
-    assert (ran.reads, ran.dropped, len(result["findings"])) == (2 + live.SETTLED, 0, 1)
-
-
-def test_what_will_not_hold_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not read for ever, and its check says so."""
-    result, ran = run(Machine(lambda read: [finding(1, refcount=read)]), monkeypatch)
-    assert (ran.reads, ran.unsettled, result["findings"]) == (2 + live.RESTARTS, 1, [])
-    assert result["checks"][0]["status"] == "partial"
-
-
-def test_what_changes_when_it_has_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(read: int) -> "List[Finding]":
-        return [finding(1, flags=read > live.SETTLED + 1), finding(2, refcount=read)]
-
-    result, _ = run(Machine(found), monkeypatch)
-    (only,) = result["findings"]
-    assert (only["pfn"], only["evidence"]["flags"]) == (1, False)
-
-
 def test_what_moved_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts from when it held still."""
     machine = Machine(lambda read: [finding(1, refcount=min(read, 4))])

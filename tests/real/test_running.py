@@ -129,6 +129,8 @@ def pass_by(site: Site, pfn: int) -> Callable[[], None]:
     return put
 
 
+#: Under a storm one may miss a fault whose holder others move.
+AUDITS = 3
 FAULTS = (leak, off_by_one, stale_buffer, free_poison, drift)
 
 
@@ -206,8 +208,14 @@ def test_planted_under_a_storm(guest: live.LiveGuest, planted: Planted) -> None:
         return {(check, *pfns) for check, _, *pfns in findings}
 
     soak_live.begin_storm(guest, ("tasks",))
-    answer = guest.pageaudit(*soak_live.AUDIT)
-    assert answer.status == 1, answer
-    found = places(map(key, above_info(answer.report)))
-    # Somebody may have taken the poisoned page meanwhile.
-    assert places(planted.all_but(free_poison)) <= found <= places(planted.faults)
+    # Somebody may take the poisoned page meanwhile.
+    missing = places(planted.all_but(free_poison))
+    for _ in range(AUDITS):
+        answer = guest.pageaudit(*soak_live.AUDIT)
+        assert answer.out, answer
+        found = places(map(key, above_info(answer.report)))
+        assert found <= places(planted.faults)
+        missing -= found
+        if not missing:
+            break
+    assert not missing

@@ -74,9 +74,19 @@ def test_batch(site: Site, targets: "list[int]") -> None:
             assert "also_named_by" not in finding["evidence"]
 
 
-def live_frames(site: Site, task: drgn.Object, nr: int) -> "list[drgn.StackFrame]":
-    """Some frames of a sleeping task that are not the scheduler's."""
-    return [each for each in site.prog.stack_trace(task) if not each.is_inline][2 : 2 + nr]
+def live_frames(site: Site, nr: int) -> "list[tuple[int, drgn.StackFrame]]":
+    """Frames of sleeping tasks that are not the scheduler's, each with its task's pid."""
+    tasks = [task for task in pid.for_each_task(site.prog) if not task.on_cpu and task.stack]
+    traces = ((int(task.pid), site.prog.stack_trace(task)) for task in tasks)
+    frames = ((pid, [f for f in trace if not f.is_inline]) for pid, trace in traces)
+    # In a system call that calls the scheduler at once there is no other.
+    found = [
+        (pid, trace[2])
+        for pid, trace in frames
+        if len(trace) > 3 and "do_syscall_64" not in (trace[1].name, trace[2].name)
+    ]
+    assert len(found) >= nr
+    return found[:nr]
 
 
 def test_live_words(site: Site, targets: "list[int]") -> None:
@@ -84,12 +94,12 @@ def test_live_words(site: Site, targets: "list[int]") -> None:
     assert told(site) == {}
     prog, task = site.prog, pid.find_task(site.prog, 1)
     objects = [task, *(t for t in pid.for_each_task(prog) if int(t.pid) > 1)][: len(targets)]
-    frames = live_frames(site, task, len(targets))
+    frames = live_frames(site, len(targets))
     # A name that nobody reads here.
     static = int(prog["init_uts_ns"].name.domainname.address_of_()) // 8 * 8 + 8
     for i, pfn in enumerate(targets):
         site.write(int(objects[i].comm.address_of_()), pointer(site, pfn))
-        site.write(frames[i].sp, pointer(site, pfn))
+        site.write(frames[i][1].sp, pointer(site, pfn))
         site.write(static + 8 * i, pointer(site, pfn))
     site.expect_nothing()
     found = told(site)
@@ -101,8 +111,10 @@ def test_live_words(site: Site, targets: "list[int]") -> None:
         start, comm = int(objects[i]), int(objects[i].comm.address_of_())
         text = f"struct page: object {start:#x} + {comm - start:#x} of task_struct"
         assert text in lines
-        (on_stack,) = [line for line in lines if f" (1) at {frames[i].sp:#x}, in " in line]
-        assert f", in {prog.symbol(frames[i].pc).name}+" in on_stack or not named
+        sleeper, frame = frames[i]
+        at = f" ({sleeper}) at {frame.sp:#x}, in "
+        (on_stack,) = [line for line in lines if at in line]
+        assert f", in {prog.symbol(frame.pc).name}+" in on_stack or not named
         (in_data,) = [line for line in lines if line.endswith(f" at {static + 8 * i:#x}")]
         assert "init_uts_ns" in in_data or not named
 
