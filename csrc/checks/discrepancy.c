@@ -399,6 +399,27 @@ void pa_discrepancy_coverage(struct pa_check_context *c,
 		result->examined += census->counts->folios[i];
 }
 
+/*
+ * Of a running kernel: maps that were counted, and that were gone, or the other
+ * way round, when they were looked for by name. A page that is freed and mapped
+ * by turns may else look the same in any number of reads.
+ */
+static bool has_moved(const struct pa_census *census,
+		      const struct pa_discrepancy *d)
+{
+	const struct pa_excess *excess = census->excess;
+	size_t nr, first;
+
+	if (!census->earlier)
+		return false;
+	first = pa_excess_slots(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
+	for (size_t i = first; i < first + nr; i++)
+		if (excess->slots.list.items[i].kind == PA_REF_MAP ||
+		    excess->slots.list.items[i].kind == PA_REF_MAP_ENTIRE)
+			return !d->maps && !d->entire;
+	return d->maps || d->entire;
+}
+
 struct pa_error *pa_discrepancies_visit(
 	struct pa_check_context *c,
 	struct pa_error *(*visit)(struct pa_check_context *context,
@@ -406,7 +427,12 @@ struct pa_error *pa_discrepancies_visit(
 {
 	struct pa_error *err = NULL;
 
-	for (size_t i = 0; !err && i < c->census->excess->nr_folios; i++)
-		err = visit(c, &c->census->counts->list.items[i]);
+	for (size_t i = 0; !err && i < c->census->excess->nr_folios; i++) {
+		const struct pa_discrepancy *d =
+			&c->census->counts->list.items[i];
+
+		if (!has_moved(c->census, d))
+			err = visit(c, d);
+	}
 	return err;
 }
