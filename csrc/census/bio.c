@@ -33,8 +33,8 @@ struct bios {
 	PA_ARRAY(struct pa_bio) list;
 	/* Of tasks that make bios or drop what they have. */
 	struct pa_in_hand in_hand;
-	/* Pages visited, of all bios; no more are in flight than there are. */
-	uint64_t visited, most;
+	/* Pages visited, of all bios. */
+	uint64_t visited;
 };
 
 /* Finding them. */
@@ -360,8 +360,6 @@ struct pa_error *pa_bio_prepare(struct pa_holder_walk *walk, void **state_ret,
 		pa_bio_destroy(finding.bios);
 		return err;
 	}
-	finding.bios->most = walk->kernel->sections.list.length *
-			     walk->kernel->sections.pages;
 	*state_ret = finding.bios;
 	*nr_ret = (finding.bios->list.length + ITEM_BIOS - 1) / ITEM_BIOS;
 	return NULL;
@@ -395,6 +393,7 @@ static bool visit_page(void *arg, uint64_t index, uint64_t slot, uint64_t page)
 
 struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 {
+	const struct pa_sections *sections = &walk->kernel->sections;
 	struct bios *bios = walk->state;
 	size_t end = pa_min((index + 1) * ITEM_BIOS, bios->list.length);
 
@@ -410,8 +409,9 @@ struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 
 		if (bio->ended && !item.unsure)
 			continue;
+		/* No more pages are in flight than there are. */
 		if (__atomic_load_n(&bios->visited, __ATOMIC_RELAXED) >
-		    bios->most) {
+		    sections->list.length * sections->pages) {
 			walk->unreadable++;
 			continue;
 		}

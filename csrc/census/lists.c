@@ -97,13 +97,20 @@ bool pa_list_judges(struct pa_list_worker *worker,
 bool pa_list_fault_add(struct pa_list_worker *worker,
 		       const struct pa_list_fault *fault)
 {
-	struct pa_list_fault copy = *fault;
 	bool judged;
 
 	worker->faults_met++;
 	if (!pa_list_judges(worker, fault, &judged))
 		return false;
-	if (!judged || worker->faults.length >= MAX_FAULTS)
+	return !judged || pa_list_fault_keep(worker, fault);
+}
+
+bool pa_list_fault_keep(struct pa_list_worker *worker,
+			const struct pa_list_fault *fault)
+{
+	struct pa_list_fault copy = *fault;
+
+	if (worker->faults.length >= MAX_FAULTS)
 		return true;
 	copy.list = strdup(worker->name);
 	if (copy.list && pa_array_append(&worker->faults, copy))

@@ -20,7 +20,7 @@ struct pa_list_worker {
 	/* The name of the list being walked, for its faults. */
 	char name[128];
 	PA_ARRAY(struct pa_list_fault) faults;
-	/* Those that another read is to judge, too. */
+	/* Of pa_list_fault_add(): those that another read is to judge, too. */
 	uint64_t faults_met;
 	struct pa_disturbed disturbed;
 	uint64_t references;
@@ -64,5 +64,8 @@ bool pa_list_judges(struct pa_list_worker *worker,
 /* Keeps a copy under the list's name, if judged; false if out of memory. */
 bool pa_list_fault_add(struct pa_list_worker *worker,
 		       const struct pa_list_fault *fault);
+/* The same of a fault that pa_list_judges() has said is judged. */
+bool pa_list_fault_keep(struct pa_list_worker *worker,
+			const struct pa_list_fault *fault);
 
 #endif

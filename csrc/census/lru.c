@@ -53,7 +53,7 @@ static bool keep_fault(struct walk *w, enum pa_list_fault_kind kind, uint64_t a,
 	if (w->walked->faults_kept >= MAX_FAULTS)
 		return true;
 	w->walked->faults_kept++;
-	return pa_list_fault_add(w->worker, &w->fault);
+	return pa_list_fault_keep(w->worker, &w->fault);
 }
 
 /* folio_memcg(), remembering the last answer: neighbours mostly agree. */
