@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from drgn_contrib._pageaudit import Kernel, TargetError
+from drgn_contrib._pageaudit import Kernel
 from drgn_contrib.report import LiveRun
 
 if TYPE_CHECKING:
@@ -30,15 +30,13 @@ if TYPE_CHECKING:
 
 #: What is the same in so many reads in a row is there.
 SETTLED = 4
-#: What does not hold still for so many is dropped.
+#: What is not there so often within so many does not hold still.
 MAX_READS = 8
 #: Between two reads its pages are looked at so often, so many seconds apart.
 LOOKS = 6
 PAUSE = 0.06
 #: Of a finding's many pages so many are looked at, spread over all.
 _PAGES = 32
-#: Words of a struct page that list its neighbours, which come and go: page->lru.
-_LRU_WORDS = (1, 2)
 
 #: What a list may do to a check by changing under it: in another read it may be whole.
 _BY_CHANCE = ("partial", "failed")
@@ -66,6 +64,10 @@ class _Suspect:
     def settled(self) -> bool:
         """Whether it has been there often enough."""
         return self.reads >= SETTLED
+
+    def may_settle(self, reads: int) -> bool:
+        """Whether it is yet to be there often enough, and can be in so many more reads."""
+        return SETTLED - reads <= self.reads < SETTLED
 
     def restart(self, found: _Found, now: float) -> None:
         """It has changed, and so says nothing yet."""
@@ -107,7 +109,7 @@ def audit_live(
     whole = _whole(result)
     while (
         (reads == 1 and result["earlier"][0])
-        or (reads < MAX_READS and any(not s.settled for s in suspects.values()))
+        or any(s.may_settle(MAX_READS - reads) for s in suspects.values())
         or (reads <= SETTLED and any(c["status"] in _BY_CHANCE for c in best.values()))
     ):
         moved = _watch(kernel, suspects)
@@ -254,29 +256,16 @@ def _pfns(found: _Found) -> Sequence[int]:
     return [*pages[:: len(pages) // (_PAGES - 1)], pages[-1]]
 
 
-def _look(kernel: Kernel, pfn: int) -> object:
-    """What a struct page says of its page, and its folio's; None where it can't be read."""
-    try:
-        page = kernel.page(pfn)
-    except TargetError:
-        return None
-    folio = page.get("folio") or {}
-    raw = list(page.get("raw") or ())
-    if not page.get("tail"):
-        raw = [word for i, word in enumerate(raw) if i not in _LRU_WORDS]
-    head = tuple(folio.get(key) for key in ("head_pfn", "order", "flags", "refcount"))
-    return raw, head, folio.get("counters")
-
-
 def _watch(kernel: Kernel, suspects: "Mapping[_Key, _Suspect]") -> "set[_Key]":
     """Looks at the suspects' pages for a while; which of them were seen to change."""
-    # Of a first read there may be thousands, and hardly any is there in the second.
-    again = [s for s in suspects.values() if s.reads > 1]
-    first = {pfn: _look(kernel, pfn) for s in again for pfn in _pfns(s.found)}
+    pfns = sorted({pfn for s in suspects.values() for pfn in _pfns(s.found)})
+    packed = struct.pack(f"{len(pfns)}Q", *pfns)
+    first = memoryview(kernel.snapshot(packed)).cast("Q")
     changed: "set[int]" = set()
     for _ in range(LOOKS):
         time.sleep(PAUSE)
-        changed.update(pfn for pfn, seen in first.items() if _look(kernel, pfn) != seen)
+        again = memoryview(kernel.snapshot(packed)).cast("Q")
+        changed.update(pfn for pfn, *seen in zip(pfns, first, again) if seen[0] != seen[1])
     return {key for key, s in suspects.items() if not changed.isdisjoint(_pfns(s.found))}
 
 

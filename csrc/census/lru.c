@@ -30,6 +30,8 @@ struct walk {
 	const struct pa_lruvec *lruvec;
 	struct pa_lru_walked *walked;
 	struct pa_list_fault fault;
+	/* Neighbours on a list mostly are in memory, too. */
+	struct pa_memory_page near;
 	/* The word of the last folio that named its memory cgroup, and which. */
 	uint64_t memcg_word, memcg;
 	bool memcg_known;
@@ -139,8 +141,9 @@ static uint64_t folio_pages(struct walk *w, const struct entry *e)
 	const struct pa_page_format *f =
 		&w->worker->census->kernel->page_format;
 	uint8_t head[2 * MAX_PAGE_BYTES];
-	struct pa_error *err = pa_memory_read(
-		w->worker->memory, e->page + f->size, f->size, head + f->size);
+	struct pa_error *err = pa_memory_read_near(w->worker->memory, &w->near,
+						   e->page + f->size, f->size,
+						   head + f->size);
 
 	if (err) {
 		pa_error_destroy(err);
@@ -236,8 +239,8 @@ static struct pa_error *read_entry(struct walk *w, uint64_t node,
 	e->page = node - f->lru;
 	e->is_page = pa_page_to_pfn(kernel, e->page, &pfn);
 	if (e->is_page) {
-		err = pa_memory_read(w->worker->memory, e->page, f->size,
-				     e->bytes);
+		err = pa_memory_read_near(w->worker->memory, &w->near, e->page,
+					  f->size, e->bytes);
 	} else {
 		err = pa_memory_read(w->worker->memory, node, 16,
 				     e->bytes + f->lru);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct pa_error *pa_memory_create(struct pa_source *source,
 				  const struct pa_arch *arch,
@@ -107,6 +108,33 @@ struct pa_error *pa_memory_read(struct pa_memory *memory, uint64_t va,
 		to += part;
 		length -= part;
 	}
+	return NULL;
+}
+
+struct pa_error *pa_memory_read_near(struct pa_memory *memory,
+				     struct pa_memory_page *page, uint64_t va,
+				     uint64_t length, void *buffer)
+{
+	uint64_t at = va % sizeof(page->bytes);
+
+	if (at + length > sizeof(page->bytes))
+		return pa_memory_read(memory, va, length, buffer);
+	if (page->va != va - at) {
+		struct pa_error *err;
+
+		page->va = 0;
+		err = pa_memory_read(memory, va - at, sizeof(page->bytes),
+				     page->bytes);
+		/* Of a damaged dump a part of it may be there. */
+		if (pa_error_is_target(err)) {
+			pa_error_destroy(err);
+			return pa_memory_read(memory, va, length, buffer);
+		}
+		if (err)
+			return err;
+		page->va = va - at;
+	}
+	memcpy(buffer, page->bytes + at, length);
 	return NULL;
 }
 

@@ -56,6 +56,24 @@ struct pa_error *pa_memory_table(struct pa_memory *memory, unsigned int level,
  */
 struct pa_error *pa_memory_read(struct pa_memory *memory, uint64_t va,
 				uint64_t length, void *buffer);
+/*
+ * A page of kernel memory: what was asked for last, with its neighbours. All
+ * zeros at first.
+ */
+struct pa_memory_page {
+	/* Kernel addresses are none of 0. */
+	uint64_t va;
+	uint8_t bytes[PA_TABLE_BYTES];
+};
+
+/*
+ * As pa_memory_read(), for what is looked up one by one and mostly lies close
+ * together: reads the page that it lies in, unless @page is that page. Of a
+ * running kernel it may so be as old as the first lookup in a row of that page.
+ */
+struct pa_error *pa_memory_read_near(struct pa_memory *memory,
+				     struct pa_memory_page *page, uint64_t va,
+				     uint64_t length, void *buffer);
 struct pa_error *pa_memory_read_u32(struct pa_memory *memory, uint64_t va,
 				    uint32_t *ret);
 struct pa_error *pa_memory_read_u64(struct pa_memory *memory, uint64_t va,

@@ -151,6 +151,12 @@ static PyObject *kernel_references(PyObject *self, PyObject *ranges)
 				object->threads, ranges);
 }
 
+static PyObject *kernel_snapshot(PyObject *self, PyObject *pfns)
+{
+	return pa_py_snapshot(pa_object_state(self),
+			      ((struct pa_kernel_object *)self)->kernel, pfns);
+}
+
 static PyObject *kernel_slabs(PyObject *self, PyObject *questions)
 {
 	struct pa_kernel_object *object = (struct pa_kernel_object *)self;
@@ -249,6 +255,10 @@ static PyMethodDef kernel_methods[] = {
 	  "memory() -> dict\n\nSections, zones, memory blocks and pgmaps." },
 	{ "page", kernel_page, METH_O,
 	  "page(pfn) -> dict\n\nEverything known of one page." },
+	{ "snapshot", kernel_snapshot, METH_O,
+	  "snapshot(pfns) -> bytes\n\n"
+	  "A digest of what each page and its folio say, to compare two moments "
+	  "of a running kernel; pfns and digests have 8 bytes each." },
 	{ "census", kernel_census, METH_NOARGS,
 	  "census() -> dict\n\n"
 	  "What every page is: a byte a page by section, a class in its low six "

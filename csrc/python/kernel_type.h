@@ -38,6 +38,9 @@ PyObject *pa_py_pfn(uint64_t pfn);
 PyObject *pa_py_memory(const struct pa_kernel *kernel);
 PyObject *pa_py_page(struct pa_module_state *state,
 		     const struct pa_kernel *kernel, uint64_t pfn);
+/* A digest of 8 bytes for each 8-byte pfn of the bytes: kernel/snapshot.h. */
+PyObject *pa_py_snapshot(struct pa_module_state *state,
+			 const struct pa_kernel *kernel, PyObject *pfns);
 PyObject *pa_py_dossier(struct pa_module_state *state,
 			const struct pa_kernel *kernel, unsigned int threads,
 			PyObject *pfns, PyObject *progress);
