@@ -258,7 +258,9 @@ def _pfns(found: _Found) -> Sequence[int]:
 
 def _watch(kernel: Kernel, suspects: "Mapping[_Key, _Suspect]") -> "set[_Key]":
     """Looks at the suspects' pages for a while; which of them were seen to change."""
-    pfns = sorted({pfn for s in suspects.values() for pfn in _pfns(s.found)})
+    # There may be thousands of new ones, and hardly any is there in the next read.
+    old = [s for s in suspects.values() if s.reads > 1]
+    pfns = sorted({pfn for s in old for pfn in _pfns(s.found)})
     packed = struct.pack(f"{len(pfns)}Q", *pfns)
     first = memoryview(kernel.snapshot(packed)).cast("Q")
     changed: "set[int]" = set()

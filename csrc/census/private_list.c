@@ -34,14 +34,20 @@ static struct pa_error *follow(struct pa_private_lists *lists, uint64_t node,
 	*head_ret = 0;
 	for (uint64_t i = 0; i < PA_PRIVATE_LIST_MAX; i++) {
 		uint64_t next, back, pfn;
-		struct pa_error *err =
-			pa_memory_read_u64(lists->memory, node, &next);
+		struct pa_error *err = pa_memory_read_near(
+			lists->memory, &lists->near, node, sizeof(next), &next);
 
 		if (err)
 			return err;
 		if (!pa_is_kernel_address(next) || next & 7)
 			return NULL;
-		err = pa_memory_read_u64(lists->memory, next + 8, &back);
+		pfn = pa_private_list_pfn(lists, next);
+		err = pfn == PA_NO_PFN ?
+			      pa_memory_read_u64(lists->memory, next + 8,
+						 &back) :
+			      pa_memory_read_near(lists->memory,
+						  &lists->near_next, next + 8,
+						  sizeof(back), &back);
 		if (err)
 			return err;
 		if (back != node)
@@ -49,7 +55,6 @@ static struct pa_error *follow(struct pa_private_lists *lists, uint64_t node,
 		/* Only here: most pages that nobody has are on no list. */
 		if (!pa_map_set(&lists->met, node, 0))
 			return &pa_error_no_memory;
-		pfn = pa_private_list_pfn(lists, next);
 		if (pfn == PA_NO_PFN) {
 			*head_ret = next;
 			return NULL;
@@ -83,7 +88,8 @@ struct pa_error *pa_private_list_head(struct pa_private_lists *lists,
 				    !known;) {
 		if (!pa_map_set(&lists->met, node, *head_ret))
 			return &pa_error_no_memory;
-		err = pa_memory_read_u64(lists->memory, node, &node);
+		err = pa_memory_read_near(lists->memory, &lists->near, node,
+					  sizeof(node), &node);
 		if (err)
 			return err;
 	}

@@ -20,6 +20,8 @@ struct pa_private_lists {
 	struct pa_memory *memory;
 	/* Links met before, to the head that they lead to, or 0: to none. */
 	struct pa_map met;
+	/* Where nodes were read, and the pages that they link. */
+	struct pa_memory_page near, near_next;
 };
 
 void pa_private_lists_deinit(struct pa_private_lists *lists);

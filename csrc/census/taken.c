@@ -43,8 +43,11 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 					uint64_t *head_ret)
 {
 	const struct pa_kernel *kernel = taken->census->kernel;
-	const uint8_t *page;
-	struct pa_error *err = pa_memmap_page(taken->memmap, pfn, 1, &page);
+	const struct pa_page_format *f = &kernel->page_format;
+	uint64_t flags;
+	struct pa_error *err = pa_memory_read_near(
+		taken->memmap->memory, &taken->lists.near,
+		pa_pfn_to_page(kernel, pfn) + f->flags, sizeof(flags), &flags);
 
 	*head_ret = 0;
 	if (err)
@@ -54,8 +57,7 @@ static struct pa_error *on_private_list(struct taken *taken, uint64_t pfn,
 	 * LRU list (__folio_put(), folios_put_refs()): that is no list of free
 	 * pages.
 	 */
-	if (pa_page_flags(&kernel->page_format, page) &
-	    kernel->page_format.flag.lru)
+	if (flags & f->flag.lru)
 		return NULL;
 	return pa_private_list_head(&taken->lists, pfn, head_ret);
 }

@@ -45,6 +45,7 @@ static void forget(struct pa_private_lists *lists)
 {
 	pa_private_lists_deinit(lists);
 	memset(&lists->met, 0, sizeof(lists->met));
+	lists->near.va = lists->near_next.va = 0;
 }
 
 static void test_sound(struct pa_private_lists *lists)
@@ -70,9 +71,11 @@ static void test_none(struct pa_private_lists *lists)
 	CHECK(head_of(lists, 30) == 0);
 	put(lru(31), UINT64_C(0xdead000000000100));
 	put(lru(31) + 8, UINT64_C(0xdead000000000122));
+	forget(lists);
 	CHECK(head_of(lists, 31) == 0);
 	/* A list that goes on without it. */
 	make_list(HEAD, 10, 5);
+	forget(lists);
 	put(lru(32), lru(12));
 	put(lru(32) + 8, lru(11));
 	CHECK(head_of(lists, 32) == 0);
@@ -92,13 +95,15 @@ static void test_none(struct pa_private_lists *lists)
 	put(lru(41) + 8, lru(40));
 	CHECK(head_of(lists, 40) == 0);
 	CHECK(head_of(lists, 41) == 0);
+	forget(lists);
 	put(lru(42), NOWHERE);
 	CHECK_ERROR(PA_ERROR_UNREADABLE,
 		    pa_private_list_head(lists, 42, &head));
 	/* Not at the start of a word, and no kernel address. */
 	put(lru(43), HEAD + 4);
-	CHECK(head_of(lists, 43) == 0);
 	put(lru(44), 4096);
+	forget(lists);
+	CHECK(head_of(lists, 43) == 0);
 	CHECK(head_of(lists, 44) == 0);
 	forget(lists);
 }
