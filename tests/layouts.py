@@ -22,11 +22,16 @@ _OF_THE_TABLE = ("kind", "name", "required", "note")
 
 def entries(layout: Layout) -> Entries:
     """The entries of a layout by kind and name."""
+    return by_key(layout.entries())
+
+
+def by_key(listed: "Iterable[Dict[str, Any]]") -> Entries:
+    """What Layout.entries() lists."""
     return {
         (entry["kind"], entry["name"]): {
             key: value for key, value in entry.items() if key not in _OF_THE_TABLE
         }
-        for entry in layout.entries()
+        for entry in listed
     }
 
 

@@ -23,10 +23,15 @@ const char *const pa_place_names[PA_NR_PLACE_KINDS] = {
 static struct pa_error *read_symbols(struct pa_places *places,
 				     struct pa_memory *memory)
 {
-	struct pa_error *err = pa_kallsyms_from_target(
-		memory->reader, places->census->kernel->layout,
-		&places->kallsyms);
+	const struct pa_kernel *kernel = places->census->kernel;
+	struct pa_error *err;
 
+	places->kallsyms = kernel->kallsyms;
+	if (places->kallsyms)
+		return NULL;
+	err = pa_kallsyms_from_target(memory->reader, kernel->layout,
+				      &places->own_kallsyms);
+	places->kallsyms = places->own_kallsyms;
 	/* Names are worth having, not more. */
 	if (err && err->code != PA_ERROR_NO_MEMORY &&
 	    err->code != PA_ERROR_CANCELLED) {
@@ -110,7 +115,7 @@ void pa_places_destroy(struct pa_places *places)
 		return;
 	pa_kernel_tables_deinit(&places->tables);
 	pa_stack_pages_deinit(&places->stacks);
-	pa_kallsyms_destroy(places->kallsyms);
+	pa_kallsyms_destroy(places->own_kallsyms);
 	free(places);
 }
 

@@ -76,8 +76,9 @@ struct pa_places {
 	const struct pa_census *census;
 	struct pa_kernel_tables tables;
 	struct pa_stack_pages stacks;
-	/* NULL where the target does not have them. */
-	struct pa_kallsyms *kallsyms;
+	/* The kernel's or our own; NULL where the target does not have them. */
+	const struct pa_kallsyms *kallsyms;
+	struct pa_kallsyms *own_kallsyms;
 	/* [start, end) of the kernel's image and text; virtual. */
 	uint64_t image_start, image_end, text_start, text_end;
 	/* A CPU's part of the first chunk: its linked start, and its bytes. */

@@ -29,10 +29,14 @@ enum pa_kernel_part {
 	PA_NR_PARTS,
 };
 
+struct pa_kallsyms;
+
 struct pa_kernel {
 	/* Borrowed for the kernel's life. */
 	struct pa_source *source;
 	const struct pa_layout *layout;
+	/* That the layout came with, borrowed, too; else NULL. */
+	const struct pa_kallsyms *kallsyms;
 	const struct pa_arch *arch;
 	struct pa_address_space space;
 	struct pa_page_format page_format;

@@ -95,6 +95,8 @@ static PyObject *kernel_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 		Py_DECREF(object);
 		return pa_raise(state, err);
 	}
+	object->kernel->kallsyms =
+		((struct pa_layout_object *)layout)->kallsyms;
 	return (PyObject *)object;
 }
 

@@ -10,6 +10,7 @@
 #include "types/btf.h"
 #include "types/elf_file.h"
 #include "types/image.h"
+#include "types/kallsyms_proc.h"
 #include "types/wanted.h"
 
 /* Far above any kernel's: 0.2 million symbols, 5 MB of BTF. */
@@ -208,6 +209,10 @@ struct pa_error *pa_kallsyms_from_target(struct pa_reader *reader,
 	if (err && layout && find_by_layout(layout, &at)) {
 		pa_error_destroy(err);
 		err = NULL;
+	}
+	if (err && err->code == PA_ERROR_MISSING && info->live) {
+		pa_error_destroy(err);
+		return pa_kallsyms_from_proc(info, ret);
 	}
 	if (!err)
 		err = pa_image_read(&image, reader, at.num_syms, sizeof(number),

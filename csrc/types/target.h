@@ -16,8 +16,8 @@
 
 /*
  * The kernel's symbols from the tables that VMCOREINFO points to (since v6.0),
- * else @layout, which may be NULL; owned by the caller. PA_ERROR_MISSING where
- * the target lacks them.
+ * else @layout, which may be NULL, else of a running kernel /proc/kallsyms;
+ * owned by the caller. PA_ERROR_MISSING where the target lacks them.
  */
 struct pa_error *pa_kallsyms_from_target(struct pa_reader *reader,
 					 const struct pa_layout *layout,

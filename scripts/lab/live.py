@@ -20,8 +20,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from drgn_contrib._pageaudit import Layout
-
 from . import elfcore, initramfs, kernels
 from .make import CMDLINE, SILENCE_SECONDS
 from .paths import lock, made_dir
@@ -33,9 +31,6 @@ HARDWARE = Hardware(memory_mib=1024)
 TRIES = 3
 # An audit under a storm, of a guest without hardware virtualisation.
 ANSWER_SECONDS = 900
-
-# Their VMCOREINFO does not say where kallsyms is.
-NEED_VMLINUX = ("v5.10", "v5.10-amd64", "v5.10-leak", "v5.10-owner")
 
 # What the guest's Python is to have: all that an audit without a terminal imports.
 _IMPORTS = """
@@ -101,26 +96,6 @@ def pageaudit_files() -> "dict[str, bytes]":
     return files
 
 
-def debug_info_files(kernel: kernels.Kernel) -> "dict[str, bytes]":
-    """What serves as the kernel's vmlinux in a guest that is too small for it.
-
-    The layout is found in the cache, as in all runs but a machine's first; of the vmlinux
-    no more is needed then than what says whose it is.
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        cache = Path(directory) / "cache"
-        Layout.from_dwarf(None, [str(kernel.vmlinux)], cache_dir=str(cache))
-        (layout,) = cache.iterdir()
-        notes = Path(directory) / "vmlinux"
-        argv = [tool("objcopy", "binutils"), "-S", "-j", ".notes"]
-        run([*argv, str(kernel.vmlinux), str(notes)])
-        return {
-            VMLINUX.lstrip("/"): notes.read_bytes(),
-            f"cache/pageaudit/{layout.name}": layout.read_bytes(),
-        }
-
-
-VMLINUX = "/vmlinux"
 START = "python /live.py"
 # To find what module_files() brought.
 _PYTHON = f"""#!/bin/sh
@@ -150,17 +125,15 @@ class Answer:
 class LiveGuest:
     """A running guest that runs pageaudit when told to."""
 
-    def __init__(self, machine: Machine, symbols: Sequence[str]) -> None:
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._symbols = symbols
 
     def pageaudit(self, *argv: str, on_read: Callable[[], object] = lambda: None) -> Answer:
         """Run the command in the guest.
 
         :param on_read: Called when a read is over that another follows.
         """
-        symbols = [f"--symbols={each}" for each in self._symbols]
-        return self._ask("pageaudit", *argv, *symbols, on_read=on_read)
+        return self._ask("pageaudit", *argv, on_read=on_read)
 
     def command(self, *argv: str) -> Answer:
         """Run another program in the guest."""
@@ -168,7 +141,7 @@ class LiveGuest:
 
     def truth(self) -> "dict[str, Any]":
         """What pageaudit reads of each page, and what the kernel says of it meanwhile."""
-        return self._ask("truth", *self._symbols).report
+        return self._ask("truth").report
 
     def _ask(self, *words: str, on_read: Callable[[], object] = lambda: None) -> Answer:
         self.machine.say(json.dumps(words))
@@ -219,10 +192,8 @@ def guest(
     As with dumps, a boot that dies before that is tried again.
     """
     work = made_dir("live", f"{kernel.key}-{os.getpid()}")
-    symbols = [VMLINUX] if kernel.key in NEED_VMLINUX else []
     extra = {
         **pageaudit_files(),
-        **(debug_info_files(kernel) if symbols else {}),
         "live.py": (initramfs.GUEST_DIR / "live.py").read_bytes(),
         "storm.sh": (initramfs.GUEST_DIR / "storm.sh").read_bytes(),
         **files,
@@ -243,7 +214,7 @@ def guest(
                 if attempt == TRIES:
                     raise
                 say(f"{kernel.key} live: {error}; trying again")
-        yield LiveGuest(machine, symbols)
+        yield LiveGuest(machine)
 
 
 def _until_live(machine: Machine) -> None:

@@ -41,9 +41,9 @@ def _census(opened: target.OpenedTarget) -> Dict[str, Any]:
     return Kernel(opened.source, opened.layout).census()
 
 
-def truth(symbols: List[str]) -> int:
+def truth(_argv: List[str]) -> int:
     """What we read of each page, twice, and what the kernel says of it before and after each."""
-    opened = target.open_target([target.KCORE], symbols)
+    opened = target.open_target([target.KCORE])
     zoneinfo = [_read("/proc/zoneinfo")]
     memory = Kernel(opened.source, opened.layout).memory()
     zoneinfo.append(_read("/proc/zoneinfo"))
