@@ -127,8 +127,10 @@ def audit_live(
             if again is not None and _same(again, suspect.found) and key not in moved:
                 suspect.repeat(again)
             elif key[0] not in whole or _is_explained(again):
-                # This read says nothing of it.
-                continue
+                # This read says nothing of it; but what one alone has told others may tell again.
+                torn_so_far = best[key[0]]["status"] in _BY_CHANCE
+                if again is None and suspect.reads == 1 and torn_so_far:
+                    del suspects[key]
             elif again is None or _is_excused(suspect.found):
                 dropped += _is_judged(suspect.found)
                 del suspects[key]

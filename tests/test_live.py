@@ -145,6 +145,22 @@ def test_a_torn_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["checks"][0]["status"] == "ran"
 
 
+def test_torn_reads_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changes under them is not kept; what was there twice is not refuted by a third."""
+
+    def found(read: int) -> "List[Finding]":
+        moving = [finding(pfn) for pfn in range(read * 100, read * 100 + 200)]
+        return [*([finding(7)] if read != 4 else []), *moving]
+
+    machine = Machine(found)
+    machine.torn = tuple(range(20))
+    result, ran = run(machine, monkeypatch)
+    assert ran.reads <= live.MAX_READS
+    assert [f["pfn"] for f in result["findings"]] == [7]
+    # Those of the last read, and of the one before that were there again.
+    assert ran.unsettled <= 200
+
+
 def test_a_task_that_had_a_word_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What names a page in one read alone does not hold it."""
 

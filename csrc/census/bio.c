@@ -206,7 +206,7 @@ static bool visit_request_bio(void *arg, uint64_t address)
 {
 	struct finding *finding = arg;
 	struct pa_holder_walk *walk = finding->walk;
-	uint8_t bytes[MAX_OBJECT_BYTES];
+	uint8_t bytes[PA_BIO_MAX_BYTES];
 	struct pa_error *err = NULL;
 
 	for (int i = 0; !err && address && i < MAX_PARENTS; i++) {
@@ -391,6 +391,46 @@ static bool visit_page(void *arg, uint64_t index, uint64_t slot, uint64_t page)
 	return pa_refer_page(item->walk, page, &ref);
 }
 
+static bool visit_this(void *arg, uint64_t bio)
+{
+	uint64_t *wanted = arg;
+
+	if (bio == *wanted)
+		*wanted = 0;
+	return *wanted;
+}
+
+/*
+ * Of a running kernel: a bio that was freed since it was found, to the slab,
+ * where others write over it, or to what its set keeps. Its vectors may be
+ * anything by now.
+ */
+static bool is_gone(struct pa_holder_walk *walk, const struct pa_bio *bio)
+{
+	uint8_t bytes[PA_BIO_MAX_BYTES];
+	uint64_t wanted = bio->address;
+	struct pa_bio_set set;
+	struct pa_bio now;
+	struct pa_error *err = pa_memory_read(walk->memory, bio->address,
+					      PA_SIZEOF(walk->layout, bio),
+					      bytes);
+
+	if (!err) {
+		pa_bio_parse(walk->layout, bytes, bio->address, &now);
+		if (now.vecs != bio->vecs || now.nr_vecs != bio->nr_vecs ||
+		    now.pages != bio->pages || now.pool != bio->pool ||
+		    now.ended)
+			return true;
+		err = pa_bio_set_read(walk->memory, walk->layout, bio->pool,
+				      &set);
+	}
+	if (!err)
+		err = pa_bio_set_visit_free(walk->kernel, walk->memory, &set,
+					    visit_this, &wanted);
+	pa_error_destroy(err);
+	return !wanted;
+}
+
 struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 {
 	const struct pa_sections *sections = &walk->kernel->sections;
@@ -422,7 +462,9 @@ struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 		__atomic_fetch_add(&bios->visited, item.visited,
 				   __ATOMIC_RELAXED);
 		/* Its vectors may be those of a bio that is no more. */
-		if (item.unsure && pa_error_is_target(err)) {
+		if (pa_error_is_target(err) &&
+		    (item.unsure ||
+		     (walk->kernel->source->info.live && is_gone(walk, bio)))) {
 			pa_error_destroy(err);
 			err = NULL;
 		}

@@ -19,8 +19,9 @@
 
 bool pa_bio_knows(const struct pa_layout *layout)
 {
-	return PA_SIZEOF(layout, bio) && PA_HAS(layout, bio, bi_next) &&
-	       PA_HAS(layout, bio, bi_flags) &&
+	return PA_SIZEOF(layout, bio) &&
+	       PA_SIZEOF(layout, bio) <= PA_BIO_MAX_BYTES &&
+	       PA_HAS(layout, bio, bi_next) && PA_HAS(layout, bio, bi_flags) &&
 	       PA_HAS(layout, bio, bi_end_io) && PA_HAS(layout, bio, bi_vcnt) &&
 	       PA_HAS(layout, bio, bi_io_vec) &&
 	       PA_HAS(layout, bio, bi_iter__bi_size) &&
@@ -127,10 +128,13 @@ static struct pa_error *visit_vec(struct visit *v, const uint8_t *vec,
 	uint64_t offset = PA_GET(layout, vec, bio_vec, bv_offset);
 	uint64_t length = PA_GET(layout, vec, bio_vec, bv_len);
 	uint64_t end = (offset + length + PA_MASK(shift)) >> shift;
+	uint64_t pfn;
 
 	if (!length)
 		return NULL;
-	if (v->index + (end - (offset >> shift)) > MAX_PAGES)
+	/* Whatever became of the page, it had a struct page. */
+	if (!pa_page_to_pfn(v->kernel, page, &pfn) ||
+	    v->index + (end - (offset >> shift)) > MAX_PAGES)
 		return pa_error_at(PA_ERROR_CORRUPT, slot,
 				   "no bio_vec at 0x%" PRIx64, slot);
 	/* A vector is a stretch of memory, of as many pages as it touches. */

@@ -44,6 +44,9 @@ struct pa_bio_set {
 	uint32_t front_pad;
 };
 
+/* No struct bio is larger. */
+#define PA_BIO_MAX_BYTES 1024
+
 /* Whether the kernel has what the functions below need. */
 bool pa_bio_knows(const struct pa_layout *layout);
 

@@ -216,6 +216,25 @@ def test_free_bio(site: Site) -> None:
     assert 0 < before - after <= 6
 
 
+@pytest.mark.parametrize("page", ["user", "direct map", "between"])
+def test_vectors_that_name_no_page(site: Site, page: str) -> None:
+    """They are another's memory by now: the bio is unread, and nothing is said of pages."""
+    bio = bio_of(site)
+    pages = bio.bi_io_vec[0].bv_page
+    before = site.kernel().census()["holders"]["block I/O"]
+    others = {"user": 0x7FB0_497F_F000, "direct map": bio.value_(), "between": pages.value_() + 8}
+    site.set(pages, others[page])
+    site.set(bio.bi_io_vec[0].bv_len, 0xD754_B000)
+    audited = site.audit()
+    assert [f for f in audited.findings if f["check"] == "stale-page-reference"] == [
+        f for f in site.baseline.findings if f["check"] == "stale-page-reference"
+    ]
+    assert audited.status["refcount-leak"] == "partial"
+    after = site.kernel().census()["holders"]["block I/O"]
+    assert after["unreadable"] == before["unreadable"] + 1
+    assert after["references"] < before["references"]
+
+
 def test_hostile_socket_buffers(site: Site) -> None:
     """What says that it is impossible is no socket buffer."""
     before = site.kernel().census()["holders"]["socket buffer"]["references"]
