@@ -47,8 +47,8 @@ _OF_COUNTERS = {"zone-accounting", "counter-drift"}
 _PASSING = {"also_named_by", "task", "pid", "in_flight", "waiting", "waiters", "disputed_pages"}
 
 _Found = Dict[str, Any]
-#: "earlier" of an audit: pages that it found wrong, and how much it could not read.
-_Earlier = Tuple[bytes, Tuple[int, ...]]
+#: "earlier" of an audit: pages that it found wrong, how much it could not read, and where.
+_Earlier = Tuple[bytes, Tuple[int, ...], bytes]
 _Key = Tuple[str, Optional[int], Optional[int], str]
 
 
@@ -231,11 +231,11 @@ def _whole(result: Mapping[str, Any]) -> "set[str]":
 
 def _earlier(result: Mapping[str, Any], suspects: "Mapping[_Key, _Suspect]", new: bool) -> _Earlier:
     """What the next read is to know: which pages to judge, new ones or those judged so far."""
-    left, unreadable = result["earlier"]
+    left, unreadable, unread = result["earlier"]
     judged = [s.found for s in suspects.values()]
     judged += [f for f in result["findings"] if not _is_judged(f)]
     pfns = [f["pfn"] for f in judged if f["pfn"] is not None]
-    return (left if new else b"") + struct.pack(f"{len(pfns)}Q", *pfns), unreadable
+    return (left if new else b"") + struct.pack(f"{len(pfns)}Q", *pfns), unreadable, unread
 
 
 def _is_left(found: _Found, left: bytes) -> bool:

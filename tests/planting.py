@@ -141,11 +141,11 @@ class Site:
             return {f["pfn"] for f in findings if f["severity"] != "info"}
 
         assert found(()) == set()
-        pfns, unreadable = kernel.audit([check], earlier=())["earlier"]
+        pfns, *unread = kernel.audit([check], earlier=())["earlier"]
         assert pfn in {each for (each,) in struct.iter_unpack("Q", pfns)}
-        assert found((pfns, unreadable)) == {pfn}
-        assert found((b"", unreadable)) == set()
-        assert found((struct.pack("Q", pfn + 1), unreadable)) == set()
+        assert found((pfns, *unread)) == {pfn}
+        assert found((b"", *unread)) == set()
+        assert found((struct.pack("Q", pfn + 1), *unread)) == set()
 
     def new_infos(self) -> "set[Expected]":
         """What is worth knowing, and was not on the dump as it came."""

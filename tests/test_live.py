@@ -55,7 +55,7 @@ class Machine:
         return {
             "checks": checked,
             "findings": [f for f in found if f["pfn"] is None or f["pfn"] in self.among],
-            "earlier": (struct.pack(f"{len(disturbed)}Q", *disturbed), ()),
+            "earlier": (struct.pack(f"{len(disturbed)}Q", *disturbed), (), b""),
         }
 
     def snapshot(self, pfns: bytes) -> bytes:

@@ -109,6 +109,7 @@ void pa_census_destroy(struct pa_census *census)
 		free(fault->list);
 	pa_array_deinit(&census->faults);
 	pa_disturbed_deinit(&census->disturbed);
+	pa_disturbed_deinit(&census->unread);
 	pa_lru_census_destroy(census->lru);
 	pa_hugetlb_census_destroy(census->hugetlb_pools);
 	pa_slabs_destroy(census->slabs);

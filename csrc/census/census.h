@@ -306,6 +306,8 @@ struct pa_earlier {
 	struct pa_disturbed disturbed;
 	/* The least that any of them could not read of each holder. */
 	uint64_t unreadable[PA_NR_HOLDERS];
+	/* Addresses where the last one met what it could not read. */
+	struct pa_disturbed unread;
 };
 
 struct pa_census {
@@ -326,8 +328,8 @@ struct pa_census {
 	struct pa_zones zones_listed, zones_counted;
 	/* NULL: the kernel is not running. Borrowed. */
 	const struct pa_earlier *earlier;
-	/* ->earlier: what the next read may judge. */
-	struct pa_disturbed disturbed;
+	/* ->earlier: what the next read may judge, and what it knows of. */
+	struct pa_disturbed disturbed, unread;
 	/* census/lru.h, census/hugetlb.h; owned, NULL until built. */
 	struct pa_lru_census *lru;
 	struct pa_hugetlb_census *hugetlb_pools;

@@ -2,7 +2,8 @@
 /*
  * Disturbed pages: those that one read of a running kernel found wrong. Most
  * only changed between two looks, and there are as many as change in that time.
- * So no read judges more than those that the one before found wrong, too.
+ * So no read judges more than those that the one before found wrong, too. The
+ * same holds for structures that could not be read, of which addresses are kept.
  */
 #ifndef PA_CENSUS_DISTURBED_H
 #define PA_CENSUS_DISTURBED_H
@@ -13,7 +14,7 @@
 #include "base/array.h"
 
 struct pa_disturbed {
-	/* Heads of folios, and pages that slots name. */
+	/* Heads of folios, and pages that slots name; or addresses. */
 	PA_ARRAY(uint64_t) pfns;
 	/* There are more than are kept. */
 	bool more;

@@ -288,11 +288,21 @@ bool pa_refer_page(struct pa_holder_walk *walk, uint64_t page,
 struct pa_error *pa_holder_unread(struct pa_holder_walk *walk,
 				  struct pa_error *err)
 {
+	const struct pa_earlier *earlier = walk->census->earlier;
+	uint64_t address;
+
 	if (!pa_error_is_target(err))
 		return err;
+	address = err->address;
 	pa_error_destroy(err);
-	walk->unreadable++;
-	return NULL;
+	if (!earlier || !address) {
+		walk->unreadable++;
+		return NULL;
+	}
+	walk->unreadable += earlier->none ||
+			    pa_disturbed_has(&earlier->unread, address);
+	return pa_disturbed_add(&walk->unread, address) ? NULL :
+							  &pa_error_no_memory;
 }
 
 /* One pass over one holder. */
@@ -355,9 +365,11 @@ static struct pa_error *walk_finish(void *arg, void *worker, bool failed)
 	    !pa_array_extend(&pass->found->list, &walk->seen))
 		err = &pa_error_no_memory;
 	if (!failed &&
-	    !pa_disturbed_extend(&pass->census->disturbed, &walk->disturbed))
+	    (!pa_disturbed_extend(&pass->census->disturbed, &walk->disturbed) ||
+	     !pa_disturbed_extend(&pass->census->unread, &walk->unread)))
 		err = &pa_error_no_memory;
 	pa_disturbed_deinit(&walk->disturbed);
+	pa_disturbed_deinit(&walk->unread);
 	if (!failed && !err &&
 	    pa_array_extend(&pass->census->faults, &walk->faults))
 		walk->faults.length = 0;

@@ -61,7 +61,7 @@ struct pa_holder_walk {
 	PA_ARRAY(struct pa_reference) seen;
 	PA_ARRAY(struct pa_list_fault) faults;
 	/* See pa_census. */
-	struct pa_disturbed disturbed;
+	struct pa_disturbed disturbed, unread;
 	/* Slots told; parts of structures that could not be read. */
 	uint64_t references, unreadable;
 	/* Our own failure inside of a visitor, which then stops. */
@@ -84,7 +84,9 @@ bool pa_refer_page(struct pa_holder_walk *walk, uint64_t page,
 
 /*
  * What a holder does with an error of reading a structure: the target's are
- * counted as unreadable and NULL comes back; ours come back.
+ * counted as unreadable and NULL comes back; ours come back. Of a running kernel
+ * what could not be read at an address counts if it was so in the read before,
+ * too: most were freed, and are others' by now, when we come to them.
  */
 struct pa_error *pa_holder_unread(struct pa_holder_walk *walk,
 				  struct pa_error *err);

@@ -168,6 +168,7 @@ struct pa_error *pa_audit_run(const struct pa_kernel *kernel,
 		return &pa_error_no_memory;
 	}
 	pa_disturbed_settle(&audit->census->disturbed);
+	pa_disturbed_settle(&audit->census->unread);
 	if (audit->findings.list.length)
 		qsort(audit->findings.list.items, audit->findings.list.length,
 		      sizeof(struct pa_finding), compare_findings);

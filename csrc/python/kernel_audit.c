@@ -154,6 +154,13 @@ static PyObject *census_list(const struct pa_census *census)
 	return list;
 }
 
+static PyObject *disturbed_bytes(const struct pa_disturbed *disturbed)
+{
+	return PyBytes_FromStringAndSize(
+		(const char *)disturbed->pfns.items,
+		(Py_ssize_t)(disturbed->pfns.length * 8));
+}
+
 /* What the next audit of a running kernel is to know of this one. */
 static PyObject *earlier_tuple(const struct pa_census *census)
 {
@@ -169,15 +176,11 @@ static PyObject *earlier_tuple(const struct pa_census *census)
 		else
 			Py_CLEAR(unreadable);
 	}
-	return unreadable ?
-		       Py_BuildValue(
-			       "(y#N)",
-			       census->disturbed.pfns.length ?
-				       (char *)census->disturbed.pfns.items :
-				       "",
-			       (Py_ssize_t)(census->disturbed.pfns.length * 8),
-			       unreadable) :
-		       NULL;
+	return unreadable ? Py_BuildValue("(NNN)",
+					  disturbed_bytes(&census->disturbed),
+					  unreadable,
+					  disturbed_bytes(&census->unread)) :
+			    NULL;
 }
 
 static PyObject *audit_dict(const struct pa_kernel *kernel,
@@ -267,12 +270,25 @@ static struct pa_error *audit_call_run(void *arg)
 	return err;
 }
 
+/* False with an exception. */
+static bool copy_disturbed(const char *bytes, Py_ssize_t length,
+			   struct pa_disturbed *ret)
+{
+	for (Py_ssize_t i = 0; i < length; i += 8)
+		if (!pa_disturbed_add(ret, pa_load_u64(bytes + i))) {
+			PyErr_NoMemory();
+			return false;
+		}
+	pa_disturbed_settle(ret);
+	return true;
+}
+
 /* What "earlier" of the last audit was, or () before the first. */
 static bool copy_earlier(PyObject *tuple, struct pa_earlier *ret)
 {
-	Py_ssize_t length;
+	Py_ssize_t length, unread_length;
 	PyObject *unreadable;
-	char *pfns;
+	char *pfns, *unread;
 
 	if (!PyTuple_Check(tuple)) {
 		PyErr_SetString(PyExc_TypeError, "earlier must be a tuple");
@@ -281,21 +297,18 @@ static bool copy_earlier(PyObject *tuple, struct pa_earlier *ret)
 	ret->none = !PyTuple_GET_SIZE(tuple);
 	if (ret->none)
 		return true;
-	if (!PyArg_ParseTuple(tuple, "y#O!", &pfns, &length, &PyTuple_Type,
-			      &unreadable))
+	if (!PyArg_ParseTuple(tuple, "y#O!y#", &pfns, &length, &PyTuple_Type,
+			      &unreadable, &unread, &unread_length))
 		return false;
-	if (length % 8 || PyTuple_GET_SIZE(unreadable) != PA_NR_HOLDERS) {
+	if (length % 8 || unread_length % 8 ||
+	    PyTuple_GET_SIZE(unreadable) != PA_NR_HOLDERS) {
 		PyErr_SetString(PyExc_ValueError,
 				"earlier is not that of an audit");
 		return false;
 	}
-	for (Py_ssize_t i = 0; i < length; i += 8)
-		if (!pa_disturbed_add(&ret->disturbed,
-				      pa_load_u64((uint8_t *)pfns + i))) {
-			PyErr_NoMemory();
-			return false;
-		}
-	pa_disturbed_settle(&ret->disturbed);
+	if (!copy_disturbed(pfns, length, &ret->disturbed) ||
+	    !copy_disturbed(unread, unread_length, &ret->unread))
+		return false;
 	for (int i = 0; i < PA_NR_HOLDERS; i++) {
 		PyObject *item = PyTuple_GET_ITEM(unreadable, i);
 
@@ -345,5 +358,6 @@ PyObject *pa_py_audit(struct pa_module_state *state,
 	pa_picture_destroy(call.drawn);
 	pa_audit_destroy(call.audit);
 	pa_disturbed_deinit(&earlier.disturbed);
+	pa_disturbed_deinit(&earlier.unread);
 	return ret;
 }

@@ -235,6 +235,24 @@ def test_vectors_that_name_no_page(site: Site, page: str) -> None:
     assert after["references"] < before["references"]
 
 
+def test_vectors_in_one_read(site: Site) -> None:
+    """Of a running kernel a bio is unread that was so in the read before, at the same address."""
+    bio = bio_of(site)
+    kernel = site.kernel()
+    good = kernel.audit(["refcount-leak"], earlier=())["earlier"]
+
+    def status(earlier: "tuple[Any, ...]") -> "tuple[str, tuple[Any, ...]]":
+        audited = site.kernel().audit(["refcount-leak"], earlier=earlier)
+        return audited["checks"][0]["status"], audited["earlier"]
+
+    site.set(bio.bi_io_vec[0].bv_page, bio.value_())
+    # As many could not be read before, but others.
+    many = (good[0], tuple(9 for _ in good[1]), good[2])
+    first, earlier = status(many)
+    second, _ = status((earlier[0], many[1], earlier[2]))
+    assert (status(())[0], first, second) == ("partial", "ran", "partial")
+
+
 def test_hostile_socket_buffers(site: Site) -> None:
     """What says that it is impossible is no socket buffer."""
     before = site.kernel().census()["holders"]["socket buffer"]["references"]

@@ -158,8 +158,12 @@ def test_wrong_in_one_read(site: Site) -> None:
     site.add(site.refcount(folio.pfn), 1)
     site.expect_in_second_read("refcount-leak", folio.pfn)
     kernel = site.kernel()
-    pfns, unreadable = kernel.audit(["refcount-leak"], earlier=())["earlier"]
-    for wrong in (pfns[1:], unreadable), (pfns, unreadable[1:]):
+    pfns, unreadable, unread = kernel.audit(["refcount-leak"], earlier=())["earlier"]
+    for wrong in (
+        (pfns[1:], unreadable, unread),
+        (pfns, unreadable[1:], unread),
+        (pfns, unreadable, unread + b"1"),
+    ):
         with pytest.raises(ValueError, match="not that of an audit"):
             kernel.audit(["refcount-leak"], earlier=wrong)
 
