@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 SETTLED = 4
 #: What is not there so often within so many does not hold still.
 MAX_READS = 8
-#: Between two reads its pages are looked at so often, so many seconds apart.
-LOOKS = 6
-PAUSE = 0.06
+#: Between two reads its pages are looked at so often, as long as a read takes; at least so
+#: many seconds apart.
+LOOKS = 12
+PAUSE = 0.03
 #: Of a finding's many pages so many are looked at, spread over all.
 _PAGES = 32
 
@@ -102,7 +103,7 @@ def audit_live(
     begun, cpu_begun = time.monotonic(), _cpu_seconds()
     kernel = opened.kernel
     result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=())
-    now = time.monotonic()
+    now, before_read = time.monotonic(), begun
     suspects = {_key(f): _Suspect(f, now) for f in _suspicious(result)}
     reads, dropped = 1, 0
     best = {check["id"]: check for check in result["checks"]}
@@ -112,11 +113,12 @@ def audit_live(
         or any(s.may_settle(MAX_READS - reads) for s in suspects.values())
         or (reads <= SETTLED and any(c["status"] in _BY_CHANCE for c in best.values()))
     ):
-        moved = _watch(kernel, suspects)
+        moved = _watch(kernel, suspects, now - before_read)
         kernel = Kernel(opened.source, opened.layout, threads=opened.threads)
         left, before = result["earlier"][0], whole
         torn = any(c["status"] in _BY_CHANCE for c in best.values() if c["id"] not in _OF_COUNTERS)
         earlier = _earlier(result, suspects, reads == 1 or torn)
+        before_read = time.monotonic()
         result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=earlier)
         reads += 1
         now = time.monotonic()
@@ -127,10 +129,12 @@ def audit_live(
             if again is not None and _same(again, suspect.found) and key not in moved:
                 suspect.repeat(again)
             elif key[0] not in whole or _is_explained(again):
-                # This read says nothing of it; but what one alone has told others may tell again.
-                torn_so_far = best[key[0]]["status"] in _BY_CHANCE
-                if again is None and suspect.reads == 1 and torn_so_far:
+                # This read says nothing of it; but it was not seen in all of them.
+                if again is None and best[key[0]]["status"] in _BY_CHANCE:
+                    # The next that sees it may tell it anew.
                     del suspects[key]
+                elif again is None:
+                    suspect.reads, suspect.since = 0, now
             elif again is None or _is_excused(suspect.found):
                 dropped += _is_judged(suspect.found)
                 del suspects[key]
@@ -258,8 +262,11 @@ def _pfns(found: _Found) -> Sequence[int]:
     return [*pages[:: len(pages) // (_PAGES - 1)], pages[-1]]
 
 
-def _watch(kernel: Kernel, suspects: "Mapping[_Key, _Suspect]") -> "set[_Key]":
-    """Looks at the suspects' pages for a while; which of them were seen to change."""
+def _watch(kernel: Kernel, suspects: "Mapping[_Key, _Suspect]", seconds: float) -> "set[_Key]":
+    """Looks at the suspects' pages for a while; which of them were seen to change.
+
+    :param seconds: How long a read takes: what comes and goes in that time is to be seen.
+    """
     # There may be thousands of new ones, and hardly any is there in the next read.
     old = [s for s in suspects.values() if s.reads > 1]
     pfns = sorted({pfn for s in old for pfn in _pfns(s.found)})
@@ -267,7 +274,7 @@ def _watch(kernel: Kernel, suspects: "Mapping[_Key, _Suspect]") -> "set[_Key]":
     first = memoryview(kernel.snapshot(packed)).cast("Q")
     changed: "set[int]" = set()
     for _ in range(LOOKS):
-        time.sleep(PAUSE)
+        time.sleep(max(PAUSE, seconds / LOOKS if old else 0))
         again = memoryview(kernel.snapshot(packed)).cast("Q")
         changed.update(pfn for pfn, *seen in zip(pfns, first, again) if seen[0] != seen[1])
     return {key for key, s in suspects.items() if not changed.isdisjoint(_pfns(s.found))}

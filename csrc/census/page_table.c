@@ -113,13 +113,15 @@ struct pa_error *pa_page_table_prepare(struct pa_holder_walk *holder,
 	state->met = calloc(state->nr_sections + 1, sizeof(*state->met));
 	if (!state->met)
 		return &pa_error_no_memory;
-	if (!census->page_tables) {
-		census->page_tables = calloc(1, sizeof(*census->page_tables));
-		if (!census->page_tables)
-			return &pa_error_no_memory;
-		err = find_mms(holder, census->page_tables);
-	}
 	state->tables = census->page_tables;
+	if (!state->tables || holder->kernel->source->info.live) {
+		state->tables = calloc(1, sizeof(*state->tables));
+		if (!state->tables)
+			return &pa_error_no_memory;
+		*(census->page_tables ? &state->own : &census->page_tables) =
+			state->tables;
+		err = find_mms(holder, state->tables);
+	}
 	for (size_t i = 0; !err && i < state->tables->mms.list.length; i++)
 		err = prepare_mm(holder, state, (uint32_t)i);
 	*nr_ret = state->items.length;
@@ -148,6 +150,7 @@ void pa_page_table_destroy(void *arg)
 	for (size_t i = 0; state->met && i < state->nr_sections; i++)
 		free(state->met[i]);
 	free(state->met);
+	pa_page_tables_destroy(state->own);
 	pa_array_deinit(&state->items);
 	free(state);
 }

@@ -28,8 +28,10 @@ struct pa_table_item {
 
 /* What the threads of one walk over all tables have in common. */
 struct pa_table_state {
-	/* The census's; borrowed. */
+	/* The census's, borrowed, or our own. */
 	struct pa_page_tables *tables;
+	/* Of a running kernel that is walked once more: its mms by then. */
+	struct pa_page_tables *own;
 	/* Only grows before the threads start. */
 	PA_ARRAY(struct pa_table_item) items;
 	/* A bit a page, by section: tables met. Made when needed. */

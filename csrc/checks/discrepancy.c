@@ -399,25 +399,59 @@ void pa_discrepancy_coverage(struct pa_check_context *c,
 		result->examined += census->counts->folios[i];
 }
 
-/*
- * Of a running kernel: maps that were counted, and that were gone, or the other
- * way round, when they were looked for by name. A page that is freed and mapped
- * by turns may else look the same in any number of reads.
- */
-static bool has_moved(const struct pa_census *census,
-		      const struct pa_discrepancy *d)
+/* Whether slots that were looked for by name are what was counted before. */
+static bool counts_again(const struct pa_census *census,
+			 const struct pa_discrepancy *d)
 {
 	const struct pa_excess *excess = census->excess;
+	uint64_t counted[PA_NR_REFERENCE_KINDS] = { 0 };
 	size_t nr, first;
 
-	if (!census->earlier)
-		return false;
 	first = pa_excess_slots(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
-	for (size_t i = first; i < first + nr; i++)
-		if (excess->slots.list.items[i].kind == PA_REF_MAP ||
-		    excess->slots.list.items[i].kind == PA_REF_MAP_ENTIRE)
-			return !d->maps && !d->entire;
-	return d->maps || d->entire;
+	for (size_t i = first; i < first + nr; i++) {
+		const struct pa_reference *slot = &excess->slots.list.items[i];
+
+		counted[slot->kind] += slot->count;
+	}
+	return counted[PA_REF_MAP] == d->maps &&
+	       counted[PA_REF_MAP_ENTIRE] == d->entire &&
+	       counted[PA_REF_PIN] == d->pins &&
+	       counted[PA_REF_GET] + counted[PA_REF_MAP_UNCOUNTED] == d->refs;
+}
+
+/* Whether the struct page at @pfn can't be read, or has another number now. */
+static bool differs(struct pa_check_context *c, uint64_t pfn, uint32_t offset,
+		    int64_t less, int64_t stored)
+{
+	const uint8_t *page;
+	struct pa_error *err = pa_memmap_page(c->memmap, pfn, 1, &page);
+
+	if (!err)
+		return (int64_t)(int32_t)pa_load_u32(page + offset) + less !=
+		       stored;
+	pa_error_destroy(err);
+	return true;
+}
+
+/*
+ * Of a running kernel: maps and references that were others when they were
+ * looked for by name, after the struct page was read; or it is another by now.
+ * A page that is mapped and unmapped by turns, by one task after the other, may
+ * else look the same in any number of reads.
+ */
+static bool has_moved(struct pa_check_context *c,
+		      const struct pa_discrepancy *d)
+{
+	const struct pa_page_format *f = &c->kernel->page_format;
+
+	if (!c->census->earlier)
+		return false;
+	return !counts_again(c->census, d) ||
+	       differs(c, d->pfn, f->refcount, 0,
+		       d->counts[PA_COUNT_REFCOUNT].stored) ||
+	       (d->mapcount_pfn != PA_NO_PFN &&
+		differs(c, d->mapcount_pfn, c->kernel->mapcount_format.page, 1,
+			d->counts[PA_COUNT_MAPCOUNT].stored));
 }
 
 struct pa_error *pa_discrepancies_visit(
@@ -431,7 +465,7 @@ struct pa_error *pa_discrepancies_visit(
 		const struct pa_discrepancy *d =
 			&c->census->counts->list.items[i];
 
-		if (!has_moved(c->census, d))
+		if (!has_moved(c, d))
 			err = visit(c, d);
 	}
 	return err;

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import stat
 import struct
-from typing import Any
+from typing import Any, Optional
 
 import drgn
 import pytest
 from drgn.helpers.linux.pid import for_each_task
 from folios import KINDS, Mapped, count, entry, find, task
-from planting import PAGE_SIZE, Expected, Site, has_member, node_counter
+from planting import PAGE_SIZE, Expected, OpenSite, Site, has_member, node_counter
 from stacks import inside, put, sleeper, sleeping_words
+
+from drgn_contrib import target
+from drgn_contrib._pageaudit import Kernel, Source, TargetError
 
 MAPCOUNTS = ("_mapcount", "entire mapcount", "_large_mapcount", "_nr_pages_mapped")
 
@@ -150,6 +153,46 @@ def test_refcount_is_off(site: Site, folio: Mapped, amount: int) -> None:
     (finding,) = site.expect(about(check, folio))
     stored, counted = said(finding, "_refcount")
     assert stored == counted + amount
+
+
+@pytest.mark.parametrize("name", ["_refcount", *MAPCOUNTS])
+def test_found_by_name_too(site: Site, folio: Mapped, name: str) -> None:
+    """Of a running kernel what was counted is counted again, by name: of any folio the same."""
+    counter = count(site, folio, name)
+    if counter is None:
+        pytest.skip("such folios of this kernel have no such count")
+    site.add(counter, 1)
+    check = "refcount-leak" if name == "_refcount" else "mapcount-mismatch"
+    site.expect_in_second_read(check, folio.pfn)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_right_when_looked_at_again(open_site: OpenSite, moves: bool) -> None:
+    """Of a running kernel: the struct page says another number when its finding is made."""
+    site = open_site("v6.12")
+    folio = find(site, "anon")
+    counter = count(site, folio, "_mapcount")
+    assert counter is not None
+    at = site.phys(int(counter.address_of_()))
+    below = Source.open([str(site.core.path)])
+
+    def read(phys: int, length: int) -> Optional[bytes]:
+        try:
+            data = bytearray(below.read(phys, length))
+        except TargetError:
+            return None
+        # The memory map is read in large runs, a page of it that is looked up alone.
+        if phys <= at < phys + length and (length > PAGE_SIZE or not moves):
+            (number,) = struct.unpack_from("<i", data, at - phys)
+            struct.pack_into("<i", data, at - phys, number + 1)
+        return bytes(data)
+
+    layout = target.open_target([str(site.core.path)]).layout
+    kernel = Kernel(Source.from_callback(read, below.info["vmcoreinfo"], False, 62), layout)
+    earlier = kernel.audit(["mapcount-mismatch"], earlier=())["earlier"]
+    assert folio.pfn in [pfn for (pfn,) in struct.iter_unpack("Q", earlier[0])]
+    found = kernel.audit(["mapcount-mismatch"], earlier=earlier)["findings"]
+    assert [f["pfn"] for f in found] == ([] if moves else [folio.pfn])
 
 
 def test_wrong_in_one_read(site: Site) -> None:

@@ -79,10 +79,10 @@ def pageaudit(argv: List[str]) -> int:
     """The command; the host is told of each read that another follows."""
     watch = live._watch
 
-    def tell_and_watch(kernel: Kernel, suspects: Mapping[Any, Any]) -> "set[Any]":
+    def tell_and_watch(kernel: Kernel, suspects: Mapping[Any, Any], seconds: float) -> "set[Any]":
         with open(PORT, "wb", buffering=0) as port:
             port.write(b"read\n")
-        return watch(kernel, suspects)
+        return watch(kernel, suspects, seconds)
 
     live._watch = tell_and_watch
     return cli.main(argv)
