@@ -45,7 +45,10 @@ _BY_CHANCE = ("partial", "failed")
 _OF_COUNTERS = {"zone-accounting", "counter-drift"}
 
 #: Evidence of that instant: who had a page in hand, or a word of it, or what size was unknown.
-_PASSING = {"also_named_by", "task", "pid", "in_flight", "waiting", "waiters", "disputed_pages"}
+_PASSING = {
+    *("also_named_by", "task", "pid", "in_flight", "waiting", "waiters", "disputed_pages"),
+    "moved",
+}
 
 _Found = Dict[str, Any]
 #: "earlier" of an audit: pages that it found wrong, how much it could not read, and where.
@@ -59,7 +62,7 @@ class _Suspect:
 
     found: _Found
     since: float
-    reads: int = 1
+    reads: int
 
     @property
     def settled(self) -> bool:
@@ -72,7 +75,7 @@ class _Suspect:
 
     def restart(self, found: _Found, now: float) -> None:
         """It has changed, and so says nothing yet."""
-        self.found, self.since, self.reads = found, now, 1 if _is_suspicious(found) else 0
+        self.found, self.since, self.reads = found, now, _says(found)
 
     def repeat(self, found: _Found) -> None:
         """It is the same. The mildest that was said of it counts, but for what says nothing.
@@ -83,7 +86,8 @@ class _Suspect:
         if not _is_suspicious(found):
             return
         severities = (found["severity"], self.found["severity"])
-        if not _is_suspicious(self.found) or severities == ("suspect", "bug"):
+        mildest = _is_suspicious(self.found) and severities != ("suspect", "bug")
+        if not mildest or _has_moved(self.found):
             self.found = found
         self.reads += 1
 
@@ -104,7 +108,7 @@ def audit_live(
     kernel = opened.kernel
     result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=())
     now, before_read = time.monotonic(), begun
-    suspects = {_key(f): _Suspect(f, now) for f in _suspicious(result)}
+    suspects = {_key(f): _Suspect(f, now, _says(f)) for f in _suspicious(result)}
     reads, dropped = 1, 0
     best = {check["id"]: check for check in result["checks"]}
     whole = _whole(result)
@@ -126,7 +130,8 @@ def audit_live(
         whole = _whole(result)
         for key, suspect in list(suspects.items()):
             again = found.get(key)
-            if again is not None and _same(again, suspect.found) and key not in moved:
+            still = key not in moved and again is not None and not _has_moved(again)
+            if again is not None and still and _same(again, suspect.found):
                 suspect.repeat(again)
             elif key[0] not in whole or _is_explained(again):
                 # This read says nothing of it; but it was not seen in all of them.
@@ -144,7 +149,7 @@ def audit_live(
             # What no read could see before; else it is a change that is under way now.
             first = reads == 2 and _is_left(new, left)
             if (first or best[key[0]]["status"] in _BY_CHANCE) and key not in suspects:
-                suspects[key] = _Suspect(new, now)
+                suspects[key] = _Suspect(new, now, _says(new))
         # What it judged is what the one before saw, which must be all; but for counters.
         seen = whole & (before | _OF_COUNTERS)
         best.update((c["id"], c) for c in result["checks"] if c["id"] in seen)
@@ -155,7 +160,9 @@ def audit_live(
     ]
     told = settled.keys() | set(map(_key, unsettled))
     result["findings"] = [
-        f for f in result["findings"] if not _is_judged(f) and _key(f) not in told
+        f
+        for f in result["findings"]
+        if not _is_judged(f) and not _has_moved(f) and _key(f) not in told
     ] + [_with_reads(suspect, now) for suspect in settled.values()]
     _tell_unsettled(result, unsettled, reads)
     live = LiveRun(
@@ -204,6 +211,16 @@ def _is_explained(found: Optional[_Found]) -> bool:
 
 def _is_suspicious(found: _Found) -> bool:
     return _is_judged(found) or _is_excused(found)
+
+
+def _has_moved(found: _Found) -> bool:
+    """Whether its page was another by the time that its finding was made."""
+    return "moved" in found["evidence"]
+
+
+def _says(found: _Found) -> int:
+    """How many reads it counts for."""
+    return int(_is_suspicious(found) and not _has_moved(found))
 
 
 def _suspicious(result: Mapping[str, Any]) -> "List[_Found]":

@@ -134,6 +134,24 @@ def test_a_page_that_changes_between_reads(monkeypatch: pytest.MonkeyPatch) -> N
     assert "did not hold still" in leak["reason"]
 
 
+def test_a_page_that_moves_within_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a read says nothing of it, and does not refute it."""
+
+    def found(read: int) -> "List[Finding]":
+        moved: Finding = {"moved": 1} if read in (2, 4) else {}
+        return [finding(1, refcount=2, **moved), finding(2, moved=1), finding(3, "x", "info")]
+
+    result, ran = run(Machine(found), monkeypatch)
+    # From the fifth on.
+    assert (ran.reads, ran.dropped, ran.unsettled) == (live.MAX_READS, 0, 1)
+    assert [(f["pfn"], f["evidence"].get("reads")) for f in result["findings"]] == [
+        (3, None),
+        (1, live.SETTLED),
+    ]
+    assert "moved" not in result["findings"][1]["evidence"]
+    assert result["checks"][0]["status"] == "partial"
+
+
 def test_a_torn_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """It refutes nothing, and what it could not see a later one may."""
     machine = Machine(lambda read: [finding(1)] if read not in (1, 3) else [])

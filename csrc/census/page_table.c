@@ -43,12 +43,16 @@ static bool visit_object(void *arg, uint64_t object)
 	return !finder->err;
 }
 
-/* Those that no task uses any more, or not yet: all of the slab cache. */
+/*
+ * Those that no task uses any more, or not yet: all of the slab cache. Of a free
+ * one nobody has a reference (__mmdrop()): pa_mms_add() knows it by that.
+ */
 static struct pa_error *add_from_slabs(struct pa_holder_walk *holder,
 				       struct pa_mms *mms)
 {
 	const struct pa_slabs *slabs = holder->census->slabs;
 	struct finder finder = { .holder = holder, .mms = mms };
+	bool live = holder->kernel->source->info.live;
 	const struct pa_slab_cache *cache;
 	struct pa_error *err;
 
@@ -60,14 +64,14 @@ static struct pa_error *add_from_slabs(struct pa_holder_walk *holder,
 				    PA_SYM_mm_cachep, &cache);
 	if (err || !cache)
 		return err;
-	for (size_t i = 0; !err && !finder.err && i < cache->nr; i++)
-		err = pa_holder_unread(
-			holder,
-			pa_slab_visit(
-				holder->census, holder->memory,
-				&slabs->list.items[slabs->by_cache.items
-							   [cache->first + i]],
-				visit_object, &finder));
+	for (size_t i = 0; !err && !finder.err && i < cache->nr; i++) {
+		uint32_t index = slabs->by_cache.items[cache->first + i];
+
+		err = (live ? pa_slab_visit_all : pa_slab_visit)(
+			holder->census, holder->memory,
+			&slabs->list.items[index], visit_object, &finder);
+		err = pa_holder_unread(holder, err);
+	}
 	return err ? err : finder.err;
 }
 

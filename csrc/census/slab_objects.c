@@ -161,6 +161,20 @@ struct pa_error *pa_slab_visit(const struct pa_census *census,
 	return NULL;
 }
 
+struct pa_error *pa_slab_visit_all(const struct pa_census *census,
+				   struct pa_memory *memory,
+				   const struct pa_slab *slab,
+				   pa_slab_visit_fn visit, void *arg)
+{
+	struct objects o;
+	struct pa_error *err = read_objects(census, memory, slab, &o);
+
+	for (uint32_t i = 0; !err && i < o.nr; i++)
+		if (!visit(arg, o.first + (uint64_t)i * o.cache->size))
+			break;
+	return err;
+}
+
 static const struct pa_slab *find_slab(const struct pa_slabs *slabs,
 				       uint64_t pfn)
 {

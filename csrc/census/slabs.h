@@ -89,6 +89,15 @@ struct pa_error *pa_slab_visit(const struct pa_census *census,
 			       const struct pa_slab *slab,
 			       pa_slab_visit_fn visit, void *arg);
 
+/*
+ * The same with those that are free. Lists of CPUs are read once, early in a
+ * read: what a running kernel allocates from them later looks free.
+ */
+struct pa_error *pa_slab_visit_all(const struct pa_census *census,
+				   struct pa_memory *memory,
+				   const struct pa_slab *slab,
+				   pa_slab_visit_fn visit, void *arg);
+
 /* What a kernel address of the direct map is as far as slabs go. */
 struct pa_slab_place {
 	/* NULL: not in a slab. */

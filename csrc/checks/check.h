@@ -75,6 +75,8 @@ struct pa_check_context {
 	struct pa_memmap *memmap;
 	/* Virtual address of the task_struct whose stack was told last; or 0. */
 	uint64_t stack_told;
+	/* Of a running kernel: the folio being judged has moved meanwhile. */
+	bool moved;
 };
 
 /*

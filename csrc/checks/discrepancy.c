@@ -325,6 +325,8 @@ struct pa_finding *pa_discrepancy_add(struct pa_check_context *c,
 		pa_finding_add(c->findings, check, judgement->severity, d->pfn,
 			       d->pfn + PA_BIT(d->order), "%s", summary);
 
+	if (c->moved)
+		pa_finding_number(f, "moved", 1);
 	add_counts(f, d);
 	add_folio(c, f, d);
 	add_slots(c, f, d);
@@ -465,8 +467,9 @@ struct pa_error *pa_discrepancies_visit(
 		const struct pa_discrepancy *d =
 			&c->census->counts->list.items[i];
 
-		if (!has_moved(c, d))
-			err = visit(c, d);
+		c->moved = has_moved(c, d);
+		err = visit(c, d);
 	}
+	c->moved = false;
 	return err;
 }
