@@ -133,18 +133,19 @@ def audit_live(
             still = key not in moved and again is not None and not _has_moved(again)
             if again is not None and still and _same(again, suspect.found):
                 suspect.repeat(again)
-            elif key[0] not in whole or _is_explained(again):
-                # This read says nothing of it; but it was not seen in all of them.
-                if again is None and best[key[0]]["status"] in _BY_CHANCE:
-                    # The next that sees it may tell it anew.
+            elif _is_explained(again):
+                # This read says nothing of it.
+                continue
+            elif again is not None and not _is_excused(suspect.found):
+                suspect.restart(again, now)
+            elif again is None and key[0] not in whole:
+                # It is not refuted, and not the same in each read. Another may tell it anew.
+                suspect.reads, suspect.since = 0, now
+                if best[key[0]]["status"] in _BY_CHANCE:
                     del suspects[key]
-                elif again is None:
-                    suspect.reads, suspect.since = 0, now
-            elif again is None or _is_excused(suspect.found):
+            else:
                 dropped += _is_judged(suspect.found)
                 del suspects[key]
-            else:
-                suspect.restart(again, now)
         for key, new in ((_key(f), f) for f in _suspicious(result)):
             # What no read could see before; else it is a change that is under way now.
             first = reads == 2 and _is_left(new, left)

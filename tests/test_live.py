@@ -181,6 +181,22 @@ def test_torn_reads_alone(monkeypatch: pytest.MonkeyPatch, absent: int, told: "L
     assert ran.unsettled <= 201
 
 
+def test_another_number_in_a_torn_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four reads in a row are no four of five."""
+
+    def found(read: int) -> "List[Finding]":
+        return [finding(1, refcount=3 if read == 4 else 2)]
+
+    machine = Machine(found)
+    machine.torn = tuple(range(20))
+    result, ran = run(machine, monkeypatch)
+    assert (ran.reads, [f["evidence"]["reads"] for f in result["findings"]]) == (8, [4])
+    machine = Machine(lambda read: [finding(1, refcount=3 if read in (4, 7) else 2)])
+    machine.torn = tuple(range(20))
+    result, ran = run(machine, monkeypatch)
+    assert (result["findings"], ran.unsettled) == ([], 1)
+
+
 def test_a_task_that_had_a_word_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What names a page in one read alone does not hold it."""
 
