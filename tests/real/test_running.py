@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator
 
-import layouts
 import pytest
 from drgn.helpers.linux import fs, mm, pid
 from folios import count, find
@@ -20,7 +19,6 @@ from poison import poison
 from reports import schema_validator
 
 from drgn_contrib import target
-from drgn_contrib._pageaudit import Layout
 from drgn_contrib.live import SETTLED
 
 KERNEL = "v6.12"
@@ -200,34 +198,6 @@ def test_bounds(guest: live.LiveGuest) -> None:
     small = guest.pageaudit("--live", "--max-memory", "4")
     assert (small.status, small.out) == (2, "")
     assert "--max-memory" in small.err
-
-
-#: Prints the layout that an audit of the running kernel uses without debug info.
-LAYOUT = f"""
-import json
-from drgn_contrib._pageaudit import Layout, Source
-print(json.dumps(Layout.from_btf(Source.open([{target.KCORE!r}])).entries()))
-"""
-
-
-def test_kernel_that_does_not_tell_where_its_symbols_are() -> None:
-    """They are in /proc/kallsyms: no debug info is needed. It may hide them."""
-    kernel = kernels.fetch("v5.10")
-    hardware = Hardware(memory_mib=256)
-    with live.guest(kernel, ("rest",), cmdline="nokaslr", hardware=hardware) as old:
-        told = json.loads(old.command("python", "-c", LAYOUT).out)
-        report = old.pageaudit(*AUDIT).report
-        old.command("sh", "-c", "echo 2 >/proc/sys/kernel/kptr_restrict")
-        hidden = old.command("python", "-c", LAYOUT)
-    ours = layouts.by_key(told)
-    theirs = layouts.entries(Layout.from_dwarf(None, [str(kernel.vmlinux)]))
-    # It does not list the tables that it is made of.
-    differ = layouts.differences(ours, theirs)
-    assert [each for each in differ if not each[0][1].startswith("kallsyms_")] == []
-    assert above_info(report) == []
-    assert {c["status"] for c in report["checks"]} <= {"ran", "not-applicable"}
-    assert hidden.status == 1
-    assert "TargetError: the kernel hides the addresses" in hidden.err
 
 
 def test_planted_under_a_storm(guest: live.LiveGuest, planted: Planted) -> None:
