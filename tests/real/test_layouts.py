@@ -128,7 +128,9 @@ def test_cache(kernel: str, tmp_path: Path) -> None:
     # KASLR is not in it.
     third = Layout.from_dwarf(None, [dump.vmlinux], cache_dir=directory)
     assert third.entries() == Layout.from_dwarf(None, [dump.vmlinux]).entries()
-    assert third.entries() != first.entries()
+    # Which may move a kernel by nothing.
+    moved = vmcoreinfo_value(source.info["vmcoreinfo"], "KERNELOFFSET")
+    assert (third.entries() != first.entries()) == bool(int(moved or "0", 16))
     # With a module it is another.
     module = Path(dump.meta["debug_modules"]) / "nd_pmem.ko.debug"
     Layout.from_dwarf(source, [dump.vmlinux, module], cache_dir=directory)
