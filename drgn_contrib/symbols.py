@@ -23,7 +23,7 @@ class Symbols:
         self._prog: Optional[drgn.Program] = opened.prog
 
     def _kallsyms(self) -> Optional[Layout]:
-        """What has the dump's own symbols; kernels before v6.0 do not tell where they are."""
+        """What has the dump's own symbols, if these are there and whole."""
         if not self._sought:
             self._sought = True
             try:

@@ -48,11 +48,6 @@ def vmcoreinfo(site: Site) -> bytes:
     return bytes(site.prog["vmcoreinfo_data"].string_())
 
 
-def symbols_in_dump(site: Site) -> bool:
-    """Whether VMCOREINFO says where kallsyms is: since v6.0."""
-    return b"SYMBOL(kallsyms_names)" in vmcoreinfo(site)
-
-
 def free_object(site: Site, names: "tuple[str, ...]") -> "tuple[str, int]":
     """A free object beside allocated ones, and the cache's name."""
     for name in names:

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "kernel/stack.h"
-#include "types/target.h"
+#include "types/kallsyms_tables.h"
 
 #define PAGE_BYTES UINT64_C(4096)
 

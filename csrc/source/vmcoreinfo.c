@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "source/vmcoreinfo.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool pa_vmcoreinfo_string(const char *vmcoreinfo, const char *key,
@@ -87,4 +88,13 @@ bool pa_vmcoreinfo_hex(const char *vmcoreinfo, const char *key, uint64_t *ret)
 
 	return pa_vmcoreinfo_string(vmcoreinfo, key, &text, &length) &&
 	       parse_digits(text, length, 16, ret);
+}
+
+bool pa_vmcoreinfo_symbol(const char *vmcoreinfo, const char *name,
+			  uint64_t *ret)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "SYMBOL(%s)", name);
+	return pa_vmcoreinfo_hex(vmcoreinfo, key, ret);
 }

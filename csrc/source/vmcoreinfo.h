@@ -16,7 +16,10 @@ bool pa_vmcoreinfo_string(const char *vmcoreinfo, const char *key,
 /* Numbers: decimal, as NUMBER(), LENGTH(), SIZE() and OFFSET() have them. */
 bool pa_vmcoreinfo_number(const char *vmcoreinfo, const char *key,
 			  int64_t *ret);
-/* Hexadecimal without 0x: SYMBOL(), KERNELOFFSET. */
+/* Hexadecimal without 0x: KERNELOFFSET. */
 bool pa_vmcoreinfo_hex(const char *vmcoreinfo, const char *key, uint64_t *ret);
+/* SYMBOL(@name): the run-time address of a variable or function. */
+bool pa_vmcoreinfo_symbol(const char *vmcoreinfo, const char *name,
+			  uint64_t *ret);
 
 #endif

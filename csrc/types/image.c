@@ -3,7 +3,9 @@
 
 #include <elf.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "source/vmcoreinfo.h"
 
 /* __START_KERNEL_map (arch/x86/include/asm/page_64_types.h), 1 GiB at most. */
@@ -47,4 +49,19 @@ struct pa_error *pa_image_read(const struct pa_image *image,
 				   address);
 	return pa_reader_read(reader, address - image->start + image->phys,
 			      length, buffer);
+}
+
+struct pa_error *pa_image_read_new(const struct pa_image *image,
+				   struct pa_reader *reader, uint64_t address,
+				   size_t length, uint8_t **ret)
+{
+	pa_auto_free uint8_t *data = malloc(length);
+	struct pa_error *err;
+
+	if (!data)
+		return &pa_error_no_memory;
+	err = pa_image_read(image, reader, address, length, data);
+	if (!err)
+		*ret = pa_take(data);
+	return err;
 }

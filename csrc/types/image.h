@@ -6,6 +6,7 @@
 #ifndef PA_TYPES_IMAGE_H
 #define PA_TYPES_IMAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -25,5 +26,10 @@ struct pa_error *pa_image_find(const struct pa_source_info *info,
 struct pa_error *pa_image_read(const struct pa_image *image,
 			       struct pa_reader *reader, uint64_t address,
 			       uint64_t length, void *buffer);
+
+/* The same into memory of its own, owned by the caller. */
+struct pa_error *pa_image_read_new(const struct pa_image *image,
+				   struct pa_reader *reader, uint64_t address,
+				   size_t length, uint8_t **ret);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "source/vmcoreinfo.h"
 
 #define NR_TOKENS 256
 /* "type" and a name, with a NUL. */
@@ -272,6 +273,26 @@ bool pa_kallsyms_find_name(const struct pa_kallsyms *kallsyms, const char *name,
 		return true;
 	}
 	return false;
+}
+
+bool pa_kallsyms_is_of(const struct pa_kallsyms *kallsyms,
+		       const char *vmcoreinfo)
+{
+	static const char *const names[] = { "_stext", "swapper_pg_dir",
+					     "init_uts_ns" };
+	bool some = false;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		uint64_t theirs, ours;
+
+		if (!pa_vmcoreinfo_symbol(vmcoreinfo, names[i], &theirs) ||
+		    !pa_kallsyms_find_name(kallsyms, names[i], &ours))
+			continue;
+		if (theirs != ours)
+			return false;
+		some = true;
+	}
+	return some;
 }
 
 /* The first symbol above @address, or kallsyms->nr. */

@@ -74,6 +74,14 @@ uint32_t pa_kallsyms_count(const struct pa_kallsyms *kallsyms);
 bool pa_kallsyms_find_name(const struct pa_kallsyms *kallsyms, const char *name,
 			   uint64_t *ret);
 
+/*
+ * Whether they are those of the kernel that wrote @vmcoreinfo: symbols that
+ * both have, some at least, are at the same addresses. KASLR moves the kernel of
+ * each boot elsewhere.
+ */
+bool pa_kallsyms_is_of(const struct pa_kallsyms *kallsyms,
+		       const char *vmcoreinfo);
+
 /* As KSYM_NAME_LEN of newer kernels. */
 #define PA_SYMBOL_NAME_MAX 512
 

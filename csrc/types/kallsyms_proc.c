@@ -7,7 +7,6 @@
 
 #include "base/array.h"
 #include "base/bits.h"
-#include "source/vmcoreinfo.h"
 
 #define PROC_KALLSYMS "/proc/kallsyms"
 /* Of any kernel; a name's length has 14 bits. */
@@ -117,31 +116,6 @@ struct pa_error *pa_kallsyms_from_text(FILE *file, struct pa_kallsyms **ret)
 	return err ? err : create(&text, ret);
 }
 
-/* KASLR moves the kernel of each boot elsewhere. */
-static bool is_of(const struct pa_kallsyms *kallsyms,
-		  const struct pa_source_info *info)
-{
-	static const char *const names[] = { "_stext", "swapper_pg_dir",
-					     "init_uts_ns" };
-	bool some = false;
-
-	if (!info->vmcoreinfo)
-		return false;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		uint64_t theirs, ours;
-		char key[64];
-
-		snprintf(key, sizeof(key), "SYMBOL(%s)", names[i]);
-		if (!pa_vmcoreinfo_hex(info->vmcoreinfo, key, &theirs) ||
-		    !pa_kallsyms_find_name(kallsyms, names[i], &ours))
-			continue;
-		if (theirs != ours)
-			return false;
-		some = true;
-	}
-	return some;
-}
-
 struct pa_error *pa_kallsyms_from_proc(const struct pa_source_info *info,
 				       struct pa_kallsyms **ret)
 {
@@ -156,7 +130,7 @@ struct pa_error *pa_kallsyms_from_proc(const struct pa_source_info *info,
 	fclose(file);
 	if (err)
 		return err;
-	if (!is_of(kallsyms, info))
+	if (!pa_kallsyms_is_of(kallsyms, info->vmcoreinfo))
 		return pa_error_create(PA_ERROR_MISSING,
 				       PROC_KALLSYMS " is another kernel's");
 	*ret = pa_take(kallsyms);

@@ -15,15 +15,6 @@
 #include "types/layout.h"
 
 /*
- * The kernel's symbols from the tables that VMCOREINFO points to (since v6.0),
- * else @layout, which may be NULL, else of a running kernel /proc/kallsyms;
- * owned by the caller. PA_ERROR_MISSING where the target lacks them.
- */
-struct pa_error *pa_kallsyms_from_target(struct pa_reader *reader,
-					 const struct pa_layout *layout,
-					 struct pa_kallsyms **ret);
-
-/*
  * A layout from the target's BTF and kallsyms. PA_ERROR_MISSING, with what is
  * missing or damaged, where debug info is needed instead. @kallsyms_ret may be
  * NULL; else it receives the symbols, owned by the caller.

@@ -17,8 +17,8 @@ struct kallsyms_symbol {
 };
 
 struct kallsyms_writer {
-	uint8_t offsets[1024];
-	uint8_t names[8192];
+	uint8_t offsets[8192];
+	uint8_t names[16384];
 	size_t names_length;
 	/* Tokens 128 and 129 stand for more than one letter. */
 	char token_table[1024];

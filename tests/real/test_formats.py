@@ -47,6 +47,14 @@ def test_filtered_as_usual(kernel: str, variety: str, open_dump: Open) -> None:
         assert "makedumpfile" in text.report_text(report)
 
 
+@pytest.mark.parametrize("variety", ["zlib", "elf-d31"])
+def test_symbols_that_nothing_points_to(variety: str, open_dump: Open) -> None:
+    """The VMCOREINFO of v5.10 does not tell where they are."""
+    opened, report = audit("v5.10", variety, "btf")
+    check_same(opened, report, open_dump("v5.10"))
+    assert report.target.types_from == "btf"
+
+
 @pytest.mark.parametrize("variety", sorted(makedump.VARIETIES))
 def test_every_format(variety: str, open_dump: Open) -> None:
     """Without debug info: types, too, come from the dump."""

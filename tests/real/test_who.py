@@ -10,7 +10,6 @@ import drgn
 import pytest
 from drgn.helpers.linux import percpu
 from drgn.helpers.linux.pid import find_task
-from places import symbols_in_dump
 from planting import OpenSite, Site
 
 from drgn_contrib import target
@@ -91,9 +90,8 @@ def test_variables(light: Site) -> None:
     found = {w["member"]: w for w in words}
     static = "huge_zero_folio" if kind == "struct folio *" else "huge_zero_page"
     assert {static, "console_printk[0]"} <= set(found)
-    if symbols_in_dump(light):
-        assert not found["process_counts"]["typed"]
-        assert found["process_counts"]["type"] == "unsigned long"
+    assert not found["process_counts"]["typed"]
+    assert found["process_counts"]["type"] == "unsigned long"
     (on_stack,) = [w for w in words if w["address"] == hex(start)]
     assert on_stack["member"].split(".")[0].split("[")[0] == name
 
