@@ -4,12 +4,12 @@
 #include "base/bits.h"
 
 /* 32 MiB: where more is wrong at a time, it is no matter of pages. */
-#define MAX_PFNS PA_BIT(22)
+#define MAX_KEYS PA_BIT(22)
 
-bool pa_disturbed_add(struct pa_disturbed *disturbed, uint64_t pfn)
+bool pa_disturbed_add(struct pa_disturbed *disturbed, uint64_t key)
 {
-	if (disturbed->pfns.length < MAX_PFNS)
-		return pa_array_append(&disturbed->pfns, pfn);
+	if (disturbed->keys.length < MAX_KEYS)
+		return pa_array_append(&disturbed->keys, key);
 	disturbed->more = true;
 	return true;
 }
@@ -18,8 +18,8 @@ bool pa_disturbed_extend(struct pa_disturbed *disturbed,
 			 const struct pa_disturbed *other)
 {
 	disturbed->more |= other->more;
-	pa_array_for_each(pfn, &other->pfns)
-		if (!pa_disturbed_add(disturbed, *pfn))
+	pa_array_for_each(key, &other->keys)
+		if (!pa_disturbed_add(disturbed, *key))
 			return false;
 	return true;
 }
@@ -28,23 +28,23 @@ void pa_disturbed_settle(struct pa_disturbed *disturbed)
 {
 	size_t nr = 0;
 
-	if (disturbed->pfns.length)
-		qsort(disturbed->pfns.items, disturbed->pfns.length,
-		      sizeof(*disturbed->pfns.items), pa_compare_u64);
-	pa_array_for_each(pfn, &disturbed->pfns)
-		if (!nr || disturbed->pfns.items[nr - 1] != *pfn)
-			disturbed->pfns.items[nr++] = *pfn;
-	disturbed->pfns.length = nr;
+	if (disturbed->keys.length)
+		qsort(disturbed->keys.items, disturbed->keys.length,
+		      sizeof(*disturbed->keys.items), pa_compare_u64);
+	pa_array_for_each(key, &disturbed->keys)
+		if (!nr || disturbed->keys.items[nr - 1] != *key)
+			disturbed->keys.items[nr++] = *key;
+	disturbed->keys.length = nr;
 }
 
-bool pa_disturbed_has(const struct pa_disturbed *disturbed, uint64_t pfn)
+bool pa_disturbed_has(const struct pa_disturbed *disturbed, uint64_t key)
 {
-	return disturbed->pfns.length &&
-	       bsearch(&pfn, disturbed->pfns.items, disturbed->pfns.length,
-		       sizeof(pfn), pa_compare_u64);
+	return disturbed->keys.length &&
+	       bsearch(&key, disturbed->keys.items, disturbed->keys.length,
+		       sizeof(key), pa_compare_u64);
 }
 
 void pa_disturbed_deinit(struct pa_disturbed *disturbed)
 {
-	pa_array_deinit(&disturbed->pfns);
+	pa_array_deinit(&disturbed->keys);
 }

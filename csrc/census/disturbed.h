@@ -15,19 +15,19 @@
 
 struct pa_disturbed {
 	/* Heads of folios, and pages that slots name; or addresses. */
-	PA_ARRAY(uint64_t) pfns;
+	PA_ARRAY(uint64_t) keys;
 	/* There are more than are kept. */
 	bool more;
 };
 
 /* False if out of memory. */
-bool pa_disturbed_add(struct pa_disturbed *disturbed, uint64_t pfn);
+bool pa_disturbed_add(struct pa_disturbed *disturbed, uint64_t key);
 bool pa_disturbed_extend(struct pa_disturbed *disturbed,
 			 const struct pa_disturbed *other);
 /* Sorts them; each is there once then. */
 void pa_disturbed_settle(struct pa_disturbed *disturbed);
 /* Of settled ones. */
-bool pa_disturbed_has(const struct pa_disturbed *disturbed, uint64_t pfn);
+bool pa_disturbed_has(const struct pa_disturbed *disturbed, uint64_t key);
 void pa_disturbed_deinit(struct pa_disturbed *disturbed);
 
 #endif

@@ -122,8 +122,10 @@ struct pa_error *pa_page_table_prepare(struct pa_holder_walk *holder,
 		state->tables = calloc(1, sizeof(*state->tables));
 		if (!state->tables)
 			return &pa_error_no_memory;
-		*(census->page_tables ? &state->own : &census->page_tables) =
-			state->tables;
+		if (census->page_tables)
+			state->own = state->tables;
+		else
+			census->page_tables = state->tables;
 		err = find_mms(holder, state->tables);
 	}
 	for (size_t i = 0; !err && i < state->tables->mms.list.length; i++)

@@ -144,21 +144,27 @@ static struct pa_error *read_objects(const struct pa_census *census,
 	return err;
 }
 
+static struct pa_error *visit_objects(const struct pa_census *census,
+				      struct pa_memory *memory,
+				      const struct pa_slab *slab, bool free_too,
+				      pa_slab_visit_fn visit, void *arg)
+{
+	struct objects o;
+	struct pa_error *err = read_objects(census, memory, slab, &o);
+
+	for (uint32_t i = 0; !err && i < o.nr; i++)
+		if ((free_too || !pa_test_bit(o.is_free, i)) &&
+		    !visit(arg, o.first + (uint64_t)i * o.cache->size))
+			break;
+	return err;
+}
+
 struct pa_error *pa_slab_visit(const struct pa_census *census,
 			       struct pa_memory *memory,
 			       const struct pa_slab *slab,
 			       pa_slab_visit_fn visit, void *arg)
 {
-	struct objects o;
-	struct pa_error *err = read_objects(census, memory, slab, &o);
-
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < o.nr; i++)
-		if (!pa_test_bit(o.is_free, i) &&
-		    !visit(arg, o.first + (uint64_t)i * o.cache->size))
-			break;
-	return NULL;
+	return visit_objects(census, memory, slab, false, visit, arg);
 }
 
 struct pa_error *pa_slab_visit_all(const struct pa_census *census,
@@ -166,13 +172,7 @@ struct pa_error *pa_slab_visit_all(const struct pa_census *census,
 				   const struct pa_slab *slab,
 				   pa_slab_visit_fn visit, void *arg)
 {
-	struct objects o;
-	struct pa_error *err = read_objects(census, memory, slab, &o);
-
-	for (uint32_t i = 0; !err && i < o.nr; i++)
-		if (!visit(arg, o.first + (uint64_t)i * o.cache->size))
-			break;
-	return err;
+	return visit_objects(census, memory, slab, true, visit, arg);
 }
 
 static const struct pa_slab *find_slab(const struct pa_slabs *slabs,

@@ -157,8 +157,8 @@ static PyObject *census_list(const struct pa_census *census)
 static PyObject *disturbed_bytes(const struct pa_disturbed *disturbed)
 {
 	return PyBytes_FromStringAndSize(
-		(const char *)disturbed->pfns.items,
-		(Py_ssize_t)(disturbed->pfns.length * 8));
+		(const char *)disturbed->keys.items,
+		(Py_ssize_t)(disturbed->keys.length * 8));
 }
 
 /* What the next audit of a running kernel is to know of this one. */

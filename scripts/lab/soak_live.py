@@ -16,6 +16,7 @@ import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence
 
 from . import kernels, live, page_flags
@@ -137,7 +138,12 @@ class Soak:
 
     def _audit(self, guest: live.LiveGuest, mix: str) -> None:
         begun = time.monotonic()
-        answer = guest.pageaudit(*AUDIT)
+        try:
+            answer = guest.pageaudit(*AUDIT)
+        except LabError:
+            # It hangs, or the guest died: see where.
+            self._keep_memory(guest, made_dir("soak-live", f"{self.kernel.key}-{mix}-hangs"))
+            raise
         seconds = time.monotonic() - begun
         trouble, report = "", {}
         if answer.out:
@@ -157,12 +163,15 @@ class Soak:
     def _keep(self, guest: live.LiveGuest, run: Run, name: str) -> None:
         kept = made_dir("soak-live", name)
         (kept / "report.json").write_text(json.dumps(run.report, indent=1))
-        if self.keep <= 0:
+        self._keep_memory(guest, kept)
+
+    def _keep_memory(self, guest: live.LiveGuest, kept: Path) -> None:
+        (kept / "console.log").write_text(guest.machine.console_text())
+        if self.keep <= 0 or guest.machine.process.poll() is not None:
             return
         self.keep -= 1
         with guest.stopped():
             guest.vmcore(kept / "vmcore.elf")
-        (kept / "console.log").write_text(guest.machine.console_text())
 
 
 def _unpacked(text: str) -> bytes:
