@@ -394,12 +394,25 @@ static void count_pmd_mapped(struct pa_folio_counter *c, bool shmem)
 	}
 }
 
+/*
+ * The page cache has as many references as pages. collapse_file() gives a new
+ * folio its mapping long before; it may sleep until the page cache gets it, and
+ * only then do the counters. Frozen ones have none for an instant.
+ */
+static bool is_cached(const struct pa_discrepancy *d)
+{
+	int64_t refcount = d->counts[PA_COUNT_REFCOUNT].stored;
+
+	return refcount <= 0 || refcount >= (int64_t)PA_BIT(d->order);
+}
+
 static void count_node(struct pa_folio_counter *c)
 {
 	const struct pa_kernel *kernel = c->kernel;
 	const struct pa_discrepancy *d = &c->folio;
 	int64_t nr = (int64_t)PA_BIT(d->order);
 	bool pmd = d->order == kernel->zones.pageblock_order;
+	bool pmd_cached = pmd && is_cached(d);
 	bool whole = c->entire_stored > 0;
 
 	count_mapped(c->node, d->kind,
@@ -412,12 +425,12 @@ static void count_node(struct pa_folio_counter *c)
 		c->node->anon_thps_counted += d->entire ? nr : 0;
 		break;
 	case PA_FOLIO_SHMEM:
-		c->node->shmem += nr;
-		c->node->shmem_thps += pmd ? nr : 0;
+		c->node->shmem += is_cached(d) ? nr : 0;
+		c->node->shmem_thps += pmd_cached ? nr : 0;
 		count_pmd_mapped(c, true);
 		break;
 	case PA_FOLIO_FILE:
-		c->node->file_thps += pmd ? nr : 0;
+		c->node->file_thps += pmd_cached ? nr : 0;
 		count_pmd_mapped(c, false);
 		break;
 	case PA_FOLIO_TRUNCATED:
