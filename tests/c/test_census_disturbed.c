@@ -17,7 +17,7 @@ static void test_set(void)
 	CHECK(pa_disturbed_add(&all, 2));
 	CHECK(pa_disturbed_extend(&all, &some));
 	pa_disturbed_settle(&all);
-	CHECK(all.pfns.length == 5);
+	CHECK(all.keys.length == 5);
 	for (int i = 0; i < 6; i++)
 		CHECK(pa_disturbed_has(&all, pfns[i]));
 	CHECK(pa_disturbed_has(&all, 2));
@@ -39,7 +39,7 @@ static void test_limit(void)
 	CHECK(!all.more);
 	CHECK(pa_disturbed_add(&all, LIMIT));
 	CHECK(all.more);
-	CHECK(all.pfns.length == LIMIT);
+	CHECK(all.keys.length == LIMIT);
 	CHECK(pa_disturbed_extend(&sum, &all));
 	CHECK(sum.more);
 	pa_disturbed_deinit(&all);
