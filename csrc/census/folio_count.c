@@ -412,7 +412,7 @@ static void count_node(struct pa_folio_counter *c)
 	const struct pa_discrepancy *d = &c->folio;
 	int64_t nr = (int64_t)PA_BIT(d->order);
 	bool pmd = d->order == kernel->zones.pageblock_order;
-	bool pmd_cached = pmd && is_cached(d);
+	int64_t cached = is_cached(d) ? nr : 0;
 	bool whole = c->entire_stored > 0;
 
 	count_mapped(c->node, d->kind,
@@ -425,12 +425,12 @@ static void count_node(struct pa_folio_counter *c)
 		c->node->anon_thps_counted += d->entire ? nr : 0;
 		break;
 	case PA_FOLIO_SHMEM:
-		c->node->shmem += is_cached(d) ? nr : 0;
-		c->node->shmem_thps += pmd_cached ? nr : 0;
+		c->node->shmem += cached;
+		c->node->shmem_thps += pmd ? cached : 0;
 		count_pmd_mapped(c, true);
 		break;
 	case PA_FOLIO_FILE:
-		c->node->file_thps += pmd_cached ? nr : 0;
+		c->node->file_thps += pmd ? cached : 0;
 		count_pmd_mapped(c, false);
 		break;
 	case PA_FOLIO_TRUNCATED:
