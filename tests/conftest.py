@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--approve", action="store_true", help="take the texts that are made as the approved ones"
     )
+    parser.addoption(
+        "--live-kernel", default="v6.12", help="whose guest audits itself (default: %(default)s)"
+    )
 
 
 @pytest.hookimpl(trylast=True)

@@ -157,8 +157,10 @@ class LiveGuest:
     def stopped(self) -> Iterator[None]:
         """While nothing of the guest moves."""
         self.machine.qmp.command("stop")
-        yield
-        self.machine.qmp.command("cont")
+        try:
+            yield
+        finally:
+            self.machine.qmp.command("cont")
 
     def vmcore(self, path: Path) -> None:
         """What the guest's memory is while it is stopped."""

@@ -15,13 +15,12 @@ from folios import count, find
 from lab import kernels, live, make, plant, soak_live, sos
 from lab.qemu import Hardware
 from planting import Expected, Site, key, node_counter
-from poison import poison
+from poison import leaves_in_buddy, poison
 from reports import schema_validator
 
 from drgn_contrib import target
 from drgn_contrib.live import SETTLED
 
-KERNEL = "v6.12"
 AUDIT = ("--live", "--nice", "0", "--json", "-")
 PIECES = (
     *("offline_some 1", "guest anon 4", "guest thp 8", "guest forks 1 2", "guest pipes 1"),
@@ -30,14 +29,20 @@ PIECES = (
 
 
 @pytest.fixture(scope="module")
-def guest() -> Iterator[live.LiveGuest]:
+def kernel(request: pytest.FixtureRequest) -> kernels.Kernel:
+    """One kernel: a guest takes its minutes."""
+    return kernels.fetch(request.config.getoption("--live-kernel"))
+
+
+@pytest.fixture(scope="module")
+def guest(kernel: kernels.Kernel) -> Iterator[live.LiveGuest]:
     """As small as one with THPs can be, and with little to do: a read takes it seconds.
 
     A kernel at a random place may lie in the one block that can be taken offline.
     """
     hardware = Hardware(memory_mib=640)
     with live.guest(
-        kernels.fetch(KERNEL),
+        kernel,
         PIECES,
         cmdline="movablecore=256M nokaslr",
         hardware=hardware,
@@ -58,14 +63,10 @@ class GuestMemory(plant.Core):
         self._guest.write(phys, data)
 
 
-def stopped_site(guest: live.LiveGuest, directory: Path) -> Site:
-    """A stopped guest, to plant faults in; what was read of it is as it is now."""
-    events = make.parse_events(guest.command("cat", "/run/events").out)
-    (directory / "meta.json").write_text(json.dumps({"events": events}))
-    dump = make.Dump(directory, kernels.fetch(KERNEL))
-    guest.machine.qmp.command("stop")
+def site_of(guest: live.LiveGuest, dump: make.Dump) -> Site:
+    """A guest that is stopped, to plant faults in; what was read of it is as it is now."""
     guest.vmcore(dump.vmcore)
-    private = directory / "site"
+    private = dump.vmcore.with_name("site")
     private.mkdir()
     site = Site(dump, private)
     site.core = GuestMemory(site.core.path, guest)
@@ -131,28 +132,41 @@ def pass_by(site: Site, pfn: int) -> Callable[[], None]:
 
 #: Under a storm one may miss a fault whose holder others move.
 AUDITS = 3
-FAULTS = (leak, off_by_one, stale_buffer, free_poison, drift)
+Fault = Callable[[Site], Expected]
+FAULTS: "tuple[Fault, ...]" = (leak, off_by_one, stale_buffer, free_poison, drift)
+
+
+def is_fault(site: Site, fault: Fault) -> bool:
+    """Whether it is one in this kernel: not all know poison, or mind it in free memory."""
+    return fault != free_poison or (bool(site.flag("PG_hwpoison")) and not leaves_in_buddy(site))
 
 
 @dataclass(frozen=True)
 class Planted:
     """What is to be found in the guest from now on."""
 
-    faults: "list[Expected]"
+    faults: "dict[Fault, Expected]"
     #: Ends what was for a moment.
     put: Callable[[], None]
 
-    def all_but(self, fault: Callable[[Site], Expected]) -> "list[Expected]":
-        return [each for each, by in zip(self.faults, FAULTS) if by != fault]
+    @property
+    def lasting(self) -> "list[Expected]":
+        """What a storm leaves where it is: somebody may take the poisoned page."""
+        return [found for fault, found in self.faults.items() if fault != free_poison]
 
 
 @pytest.fixture(scope="module")
-def planted(guest: live.LiveGuest, tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    site = stopped_site(guest, tmp_path_factory.mktemp("stopped"))
-    faults = [fault(site) for fault in FAULTS]
-    (forks,) = site.events("forks")
-    put = pass_by(site, forks["pfn"])
-    guest.machine.qmp.command("cont")
+def planted(
+    kernel: kernels.Kernel, guest: live.LiveGuest, tmp_path_factory: pytest.TempPathFactory
+) -> Planted:
+    directory = tmp_path_factory.mktemp("stopped")
+    events = make.parse_events(guest.command("cat", "/run/events").out)
+    (directory / "meta.json").write_text(json.dumps({"events": events}))
+    with guest.stopped():
+        site = site_of(guest, make.Dump(directory, kernel))
+        faults = {fault: fault(site) for fault in FAULTS if is_fault(site, fault)}
+        (forks,) = site.events("forks")
+        put = pass_by(site, forks["pfn"])
     return Planted(faults, put)
 
 
@@ -182,7 +196,7 @@ def test_planted(guest: live.LiveGuest, planted: Planted) -> None:
     report = answer.report
     schema_validator().validate(report)
     found = above_info(report)
-    assert sorted(map(key, found), key=repr) == sorted(planted.faults, key=repr)
+    assert sorted(map(key, found), key=repr) == sorted(planted.faults.values(), key=repr)
     for each in found:
         assert each["evidence"]["reads"] >= SETTLED
         assert each["evidence"]["reads_milliseconds"] > 1000
@@ -208,13 +222,12 @@ def test_planted_under_a_storm(guest: live.LiveGuest, planted: Planted) -> None:
         return {(check, *pfns) for check, _, *pfns in findings}
 
     soak_live.begin_storm(guest, ("tasks",))
-    # Somebody may take the poisoned page meanwhile.
-    missing = places(planted.all_but(free_poison))
+    missing = places(planted.lasting)
     for _ in range(AUDITS):
         answer = guest.pageaudit(*soak_live.AUDIT)
         assert answer.out, answer
         found = places(map(key, above_info(answer.report)))
-        assert found <= places(planted.faults)
+        assert found <= places(planted.faults.values())
         missing -= found
         if not missing:
             break
