@@ -85,11 +85,106 @@ class _Suspect:
         """
         if not _is_suspicious(found):
             return
-        severities = (found["severity"], self.found["severity"])
-        mildest = _is_suspicious(self.found) and severities != ("suspect", "bug")
-        if not mildest or _has_moved(self.found):
+        milder = (found["severity"], self.found["severity"]) == ("suspect", "bug")
+        if milder or not _is_suspicious(self.found) or _has_moved(self.found):
             self.found = found
         self.reads += 1
+
+
+class _Reads:
+    """What the reads of one audit have told so far."""
+
+    def __init__(self, result: "Dict[str, Any]", now: float) -> None:
+        self.count = 1
+        #: What was refuted.
+        self.dropped = 0
+        self.suspects = {_key(f): _Suspect(f, now, _says(f)) for f in _suspicious(result)}
+        self._last = result
+        self._whole = _whole(result)
+        #: Each check as the read told it that saw most of what it needs.
+        self._best = {check["id"]: check for check in result["checks"]}
+
+    def must_go_on(self) -> bool:
+        """Whether another read may tell something."""
+        return (
+            (self.count == 1 and bool(self._last["earlier"][0]))
+            or any(s.may_settle(MAX_READS - self.count) for s in self.suspects.values())
+            or (self.count <= SETTLED and any(map(self._is_torn, self._best)))
+        )
+
+    def earlier(self) -> _Earlier:
+        """What the next read is to know: which pages to judge, new ones or those judged so far."""
+        left, unreadable, unread = self._last["earlier"]
+        torn = any(map(self._is_torn, self._best.keys() - _OF_COUNTERS))
+        judged = [s.found for s in self.suspects.values()]
+        judged += [f for f in self._last["findings"] if not _is_judged(f)]
+        pfns = [f["pfn"] for f in judged if f["pfn"] is not None]
+        new = left if self.count == 1 or torn else b""
+        return new + struct.pack(f"{len(pfns)}Q", *pfns), unreadable, unread
+
+    def add(self, result: "Dict[str, Any]", moved: "set[_Key]", now: float) -> None:
+        """Another read.
+
+        :param moved: Suspects whose pages changed since the one before.
+        """
+        before, (left, *_) = self._whole, self._last["earlier"]
+        self.count += 1
+        self._last, self._whole = result, _whole(result)
+        found = {_key(f): f for f in result["findings"]}
+        for key in list(self.suspects):
+            self._judge(key, found.get(key), key in moved, now)
+        for new in _suspicious(result):
+            key = _key(new)
+            # What no read could see before; else it is a change that is under way now.
+            first = self.count == 2 and _is_left(new, left)
+            if (first or self._is_torn(key[0])) and key not in self.suspects:
+                self.suspects[key] = _Suspect(new, now, _says(new))
+        # What it judged is what the one before saw, which must be all; but for counters.
+        seen = self._whole & (before | _OF_COUNTERS)
+        self._best.update((c["id"], c) for c in result["checks"] if c["id"] in seen)
+
+    def _judge(self, key: _Key, again: Optional[_Found], moved: bool, now: float) -> None:
+        """What the last read says of a suspect."""
+        suspect = self.suspects[key]
+        still = again is not None and not moved and not _has_moved(again)
+        if again is not None and still and _same(again, suspect.found):
+            suspect.repeat(again)
+        elif _is_explained(again):
+            # This read says nothing of it.
+            pass
+        elif again is not None and not _is_excused(suspect.found):
+            suspect.restart(again, now)
+        elif again is None and key[0] not in self._whole:
+            # It is not refuted, and not the same in each read. Another may tell it anew.
+            suspect.reads, suspect.since = 0, now
+            if self._is_torn(key[0]):
+                del self.suspects[key]
+        else:
+            self.dropped += _is_judged(suspect.found)
+            del self.suspects[key]
+
+    def _is_torn(self, check: str) -> bool:
+        """Whether no read saw all that a check needs."""
+        return self._best[check]["status"] in _BY_CHANCE
+
+    def told(self, now: float) -> "Tuple[Dict[str, Any], int]":
+        """The last read's result, with what lasted of all; how much of it never held still."""
+        result = self._last
+        result["checks"] = list(self._best.values())
+        settled = {key: s for key, s in self.suspects.items() if s.settled}
+        unsettled = [
+            s.found
+            for key, s in self.suspects.items()
+            if key not in settled and not _is_excused(s.found)
+        ]
+        told = settled.keys() | set(map(_key, unsettled))
+        result["findings"] = [
+            f
+            for f in result["findings"]
+            if not _is_judged(f) and not _has_moved(f) and _key(f) not in told
+        ] + [_with_reads(suspect, now) for suspect in settled.values()]
+        _tell_unsettled(result, unsettled, self.count)
+        return result, len(unsettled)
 
 
 def audit_live(
@@ -105,77 +200,29 @@ def audit_live(
     Returns the kernel as last read, too, and what the audit cost.
     """
     begun, cpu_begun = time.monotonic(), _cpu_seconds()
-    kernel = opened.kernel
+    kernel, read_begun = opened.kernel, begun
     result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=())
-    now, before_read = time.monotonic(), begun
-    suspects = {_key(f): _Suspect(f, now, _says(f)) for f in _suspicious(result)}
-    reads, dropped = 1, 0
-    best = {check["id"]: check for check in result["checks"]}
-    whole = _whole(result)
-    while (
-        (reads == 1 and result["earlier"][0])
-        or any(s.may_settle(MAX_READS - reads) for s in suspects.values())
-        or (reads <= SETTLED and any(c["status"] in _BY_CHANCE for c in best.values()))
-    ):
-        moved = _watch(kernel, suspects, now - before_read)
+    now = time.monotonic()
+    reads = _Reads(result, now)
+    while reads.must_go_on():
+        moved = _watch(kernel, reads.suspects, now - read_begun)
         kernel = Kernel(opened.source, opened.layout, threads=opened.threads)
-        left, before = result["earlier"][0], whole
-        torn = any(c["status"] in _BY_CHANCE for c in best.values() if c["id"] not in _OF_COUNTERS)
-        earlier = _earlier(result, suspects, reads == 1 or torn)
-        before_read = time.monotonic()
+        earlier = reads.earlier()
+        read_begun = time.monotonic()
         result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture, earlier=earlier)
-        reads += 1
         now = time.monotonic()
-        found = {_key(f): f for f in result["findings"]}
-        whole = _whole(result)
-        for key, suspect in list(suspects.items()):
-            again = found.get(key)
-            still = key not in moved and again is not None and not _has_moved(again)
-            if again is not None and still and _same(again, suspect.found):
-                suspect.repeat(again)
-            elif _is_explained(again):
-                # This read says nothing of it.
-                continue
-            elif again is not None and not _is_excused(suspect.found):
-                suspect.restart(again, now)
-            elif again is None and key[0] not in whole:
-                # It is not refuted, and not the same in each read. Another may tell it anew.
-                suspect.reads, suspect.since = 0, now
-                if best[key[0]]["status"] in _BY_CHANCE:
-                    del suspects[key]
-            else:
-                dropped += _is_judged(suspect.found)
-                del suspects[key]
-        for key, new in ((_key(f), f) for f in _suspicious(result)):
-            # What no read could see before; else it is a change that is under way now.
-            first = reads == 2 and _is_left(new, left)
-            if (first or best[key[0]]["status"] in _BY_CHANCE) and key not in suspects:
-                suspects[key] = _Suspect(new, now, _says(new))
-        # What it judged is what the one before saw, which must be all; but for counters.
-        seen = whole & (before | _OF_COUNTERS)
-        best.update((c["id"], c) for c in result["checks"] if c["id"] in seen)
-    result["checks"] = list(best.values())
-    settled = {key: s for key, s in suspects.items() if s.settled}
-    unsettled = [
-        s.found for key, s in suspects.items() if key not in settled and not _is_excused(s.found)
-    ]
-    told = settled.keys() | set(map(_key, unsettled))
-    result["findings"] = [
-        f
-        for f in result["findings"]
-        if not _is_judged(f) and not _has_moved(f) and _key(f) not in told
-    ] + [_with_reads(suspect, now) for suspect in settled.values()]
-    _tell_unsettled(result, unsettled, reads)
+        reads.add(result, moved, now)
+    told, unsettled = reads.told(now)
     live = LiveRun(
-        reads=reads,
+        reads=reads.count,
         seconds=round(time.monotonic() - begun, 3),
         cpu_seconds=round(_cpu_seconds() - cpu_begun, 3),
         memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         nice=os.getpriority(os.PRIO_PROCESS, 0),
-        dropped=dropped,
-        unsettled=len(unsettled),
+        dropped=reads.dropped,
+        unsettled=unsettled,
     )
-    return kernel, result, live
+    return kernel, told, live
 
 
 def _cpu_seconds() -> float:
@@ -249,15 +296,6 @@ def _key(found: _Found) -> _Key:
 def _whole(result: Mapping[str, Any]) -> "set[str]":
     """The checks that a read had all for."""
     return {c["id"] for c in result["checks"] if c["status"] not in _BY_CHANCE}
-
-
-def _earlier(result: Mapping[str, Any], suspects: "Mapping[_Key, _Suspect]", new: bool) -> _Earlier:
-    """What the next read is to know: which pages to judge, new ones or those judged so far."""
-    left, unreadable, unread = result["earlier"]
-    judged = [s.found for s in suspects.values()]
-    judged += [f for f in result["findings"] if not _is_judged(f)]
-    pfns = [f["pfn"] for f in judged if f["pfn"] is not None]
-    return (left if new else b"") + struct.pack(f"{len(pfns)}Q", *pfns), unreadable, unread
 
 
 def _is_left(found: _Found, left: bytes) -> bool:
