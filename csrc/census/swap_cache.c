@@ -3,7 +3,9 @@
  * The swap cache: mm/swap_state.c. Every slot of a swap device that has its
  * contents in memory names the folio, and holds one reference for its page.
  * Up to v6.17 these are xarrays of 64 MiB of the device each (swapper_spaces),
- * since then tables of a cluster each (mm/swap_table.h).
+ * since then tables of a cluster each (mm/swap_table.h). Their entries are
+ * folios' addresses first, beside counts in swap_map; then pfns, with the count
+ * in the same word.
  */
 #include <stdlib.h>
 
@@ -19,6 +21,7 @@
 #define MAX_CLUSTER_SLOTS 512
 
 /* mm/swap_table.h: SWP_TB_PFN_MARK, and SWP_TB_FLAGS_MASK on x86-64. */
+#define SHADOW_MARK 1
 #define PFN_MARK 2
 #define PFN_MARK_MASK 3
 #define PFN_SHIFT 2
@@ -131,9 +134,7 @@ static struct pa_error *check_layout(const struct pa_layout *layout)
 			return pa_mapping_check(layout);
 	} else if (PA_HAS_SYM(layout, swap_info) &&
 		   PA_HAS(layout, swap_info_struct, max) &&
-		   PA_HAS(layout, swap_info_struct, cluster_info) &&
-		   /* Counts beside it: tables have pointers (v6.18). */
-		   !PA_HAS(layout, swap_info_struct, swap_map) && slots &&
+		   PA_HAS(layout, swap_info_struct, cluster_info) && slots &&
 		   slots <= MAX_CLUSTER_SLOTS) {
 		return NULL;
 	}
@@ -178,6 +179,7 @@ static struct pa_error *walk_table(struct pa_holder_walk *walk,
 				   const struct part *part)
 {
 	uint32_t nr = PA_M(walk->layout, swap_table, entries)->length;
+	bool pointers = PA_HAS(walk->layout, swap_info_struct, swap_map);
 	uint64_t entries[MAX_CLUSTER_SLOTS];
 	struct pa_error *err = pa_memory_read(walk->memory, part->address,
 					      (uint64_t)nr * 8, entries);
@@ -195,8 +197,12 @@ static struct pa_error *walk_table(struct pa_holder_walk *walk,
 			.index = part->first + i,
 		};
 
-		if ((entries[i] & PFN_MARK_MASK) == PFN_MARK &&
-		    !pa_refer(walk, &ref))
+		/* Shadows of what was swapped out have bit 0 set. */
+		if ((entries[i] & PFN_MARK_MASK) == PFN_MARK ?
+			    !pa_refer(walk, &ref) :
+			    pointers && entries[i] &&
+				    !(entries[i] & SHADOW_MARK) &&
+				    !pa_refer_page(walk, entries[i], &ref))
 			break;
 	}
 	return NULL;

@@ -20,13 +20,28 @@ int64_t pa_discrepancy_excess(const struct pa_discrepancy *d,
 
 static bool is_unread(const struct pa_holder_result *result)
 {
-	return result->unreadable || pa_error_is_target(result->err);
+	return result->unreadable || result->err;
 }
 
 bool pa_discrepancy_mappings_unread(const struct pa_census *census)
 {
-	return census->holders[PA_HOLDER_PAGE_TABLE].err ||
-	       is_unread(&census->holders[PA_HOLDER_PAGE_TABLE]);
+	return is_unread(&census->holders[PA_HOLDER_PAGE_TABLE]);
+}
+
+/* One that holds pages of all kinds at all times, and was not walked. */
+static bool lacks_holder(const struct pa_census *census)
+{
+	static const enum pa_holder common[] = {
+		PA_HOLDER_PAGE_CACHE,
+		PA_HOLDER_SWAP_CACHE,
+		PA_HOLDER_LRU_BATCH,
+		PA_HOLDER_ISOLATED,
+	};
+
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
+		if (census->holders[common[i]].err)
+			return true;
+	return false;
 }
 
 bool pa_discrepancy_holders_unread(const struct pa_census *census)
@@ -361,7 +376,8 @@ struct pa_error *pa_discrepancy_report(struct pa_check_context *c,
 
 bool pa_discrepancy_leaks_unknown(struct pa_check_context *c)
 {
-	if (pa_discrepancy_mappings_unread(c->census))
+	if (pa_discrepancy_mappings_unread(c->census) ||
+	    lacks_holder(c->census))
 		return true;
 	pa_array_for_each(f, &c->findings->list)
 		if (f->check == PA_CHECK_SECTION_STATE &&
