@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from reports import Approve, check_report
@@ -61,6 +63,31 @@ def test_any_number_of_threads_says_the_same(name: str) -> None:
     for report in reports[1:]:
         assert report.findings == reports[0].findings
         assert report.coverage == reports[0].coverage
+
+
+def test_pages_asked_for_while_it_audits() -> None:
+    """A callback's kernel answers while its own threads read."""
+    opened = target.open_target([str(ROOT / f"vmcores/{DUMPS[0]}.kdump")])
+    info = opened.source.info
+
+    def read(phys: int, length: int) -> "Optional[bytes]":
+        try:
+            return opened.source.read(phys, length)
+        except target.TargetError:
+            return None
+
+    source = Source.from_callback(read, info["vmcoreinfo"], False, info["machine"])
+    kernel = Kernel(source, opened.layout, threads=4)
+    heads: "list[int]" = []
+
+    def progress(phase: str, done: int, total: int) -> None:
+        heads.extend(kernel.page(pfn)["pfn"] for pfn in range(64))
+
+    # Where it does not come back nothing else does.
+    faulthandler.dump_traceback_later(100, exit=True)
+    kernel.audit(None, progress)
+    faulthandler.cancel_dump_traceback_later()
+    assert heads[:64] == [*range(64)]
 
 
 def test_a_processor_is_left_to_a_running_kernel() -> None:

@@ -21,7 +21,12 @@ static const char *format_id(enum pa_source_format format)
 static struct pa_source_object *source_alloc(PyTypeObject *type)
 {
 	/* PyType_GenericAlloc() zeroes it. */
-	return (struct pa_source_object *)type->tp_alloc(type, 0);
+	struct pa_source_object *object =
+		(struct pa_source_object *)type->tp_alloc(type, 0);
+
+	if (object)
+		pthread_mutex_init(&object->lock, NULL);
+	return object;
 }
 
 static int source_traverse(PyObject *self, visitproc visit, void *arg)
@@ -47,6 +52,7 @@ static void source_dealloc(PyObject *self)
 	if (object->source)
 		pa_source_destroy(object->source);
 	source_clear(self);
+	pthread_mutex_destroy(&object->lock);
 	type->tp_free(self);
 	Py_DECREF(type);
 }
@@ -172,7 +178,7 @@ static struct pa_error *read_through_python(PyObject *read, uint64_t phys,
 	return err;
 }
 
-/* Called on any thread, without the GIL. */
+/* Called on any thread, with the GIL or without. */
 static struct pa_error *source_callback(void *arg, uint64_t phys,
 					uint64_t length, uint8_t *buffer,
 					enum pa_presence *presence)
@@ -181,11 +187,16 @@ static struct pa_error *source_callback(void *arg, uint64_t phys,
 	struct pa_error *err = NULL;
 	PyGILState_STATE gil = PyGILState_Ensure();
 
+	/* Who has the lock may be waiting for the GIL. */
+	Py_BEGIN_ALLOW_THREADS
+	pthread_mutex_lock(&object->lock);
+	Py_END_ALLOW_THREADS
 	if (object->read)
 		err = read_through_python(object->read, phys, length, buffer,
 					  presence);
 	else
 		*presence = PA_UNREADABLE;
+	pthread_mutex_unlock(&object->lock);
 	PyGILState_Release(gil);
 	return err;
 }

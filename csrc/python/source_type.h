@@ -3,6 +3,8 @@
 #ifndef PA_PYTHON_SOURCE_TYPE_H
 #define PA_PYTHON_SOURCE_TYPE_H
 
+#include <pthread.h>
+
 #include "python/module.h"
 
 #include "source/source.h"
@@ -13,6 +15,8 @@ struct pa_source_object {
 		struct pa_source *source;
 	/* Owned: what Source.from_callback() got, or NULL. */
 	PyObject *read;
+	/* A Program is for one thread at a time. Not waited for with the GIL. */
+	pthread_mutex_t lock;
 };
 
 /*

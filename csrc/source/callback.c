@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Memory through somebody else's reading function: a drgn Program. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +12,6 @@ struct callback_source {
 	struct pa_source base;
 	pa_read_phys_fn read;
 	void *arg;
-	/* A Program is for one thread at a time. */
-	pthread_mutex_t lock;
 };
 
 static void callback_destroy(struct pa_source *base)
@@ -22,7 +19,6 @@ static void callback_destroy(struct pa_source *base)
 	struct callback_source *source = (struct callback_source *)base;
 
 	pa_source_info_deinit(&base->info);
-	pthread_mutex_destroy(&source->lock);
 	free(source);
 }
 
@@ -47,13 +43,7 @@ static struct pa_error *ask(struct callback_source *source, uint64_t phys,
 			    uint64_t length, uint8_t *buffer,
 			    enum pa_presence *presence)
 {
-	pthread_mutex_lock(&source->lock);
-
-	struct pa_error *err =
-		source->read(source->arg, phys, length, buffer, presence);
-
-	pthread_mutex_unlock(&source->lock);
-	return err;
+	return source->read(source->arg, phys, length, buffer, presence);
 }
 
 /*
@@ -128,10 +118,6 @@ struct pa_error *pa_source_callback(pa_read_phys_fn read, void *arg,
 
 	if (!source)
 		return &pa_error_no_memory;
-	if (pthread_mutex_init(&source->lock, NULL)) {
-		free(source);
-		return &pa_error_no_memory;
-	}
 	source->base.ops = &callback_ops;
 	source->read = read;
 	source->arg = arg;

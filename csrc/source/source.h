@@ -120,7 +120,7 @@ struct pa_error *pa_source_open(const char *const *paths, size_t nr_paths,
 /*
  * Reads @length bytes of physical memory at @phys into @buffer. @presence says
  * for the whole of [phys, phys + length) what it is; @buffer counts only if
- * present. Called from many threads, one at a time.
+ * present. Called from many threads at once.
  */
 typedef struct pa_error *(*pa_read_phys_fn)(void *arg, uint64_t phys,
 					    uint64_t length, uint8_t *buffer,
