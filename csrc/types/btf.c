@@ -150,7 +150,7 @@ static struct pa_error *index_types(struct pa_btf *btf)
 		/* What follows a type of unknown size can't be found. */
 		if (!kind_size(btf, type.kind, &size))
 			return pa_error_create(
-				PA_ERROR_UNSUPPORTED,
+				PA_ERROR_FORMAT,
 				"the kernel's BTF has a type of unknown kind %u",
 				type.kind);
 

@@ -30,7 +30,9 @@ struct pa_error *pa_target_btf(struct pa_reader *reader,
 	if (!PA_HAS_SYM(layout, __start_BTF) || !PA_HAS_SYM(layout, __stop_BTF))
 		return pa_error_create(
 			PA_ERROR_MISSING,
-			"the kernel was built without type information of its own (CONFIG_DEBUG_INFO_BTF)");
+			PA_HAS_SYM(layout, init_task) ?
+				"the kernel was built without type information of its own (CONFIG_DEBUG_INFO_BTF)" :
+				"the kernel's own symbols leave its variables out (CONFIG_KALLSYMS_ALL)");
 
 	uint64_t start = PA_SYM(layout, __start_BTF);
 	uint64_t stop = PA_SYM(layout, __stop_BTF);

@@ -147,10 +147,12 @@ static bool is_piece(const char *suffix)
 	return strstr(suffix, ".cold") || strstr(suffix, ".part.");
 }
 
+/* What gcc makes of a function, and clang's LTO of what it moves elsewhere. */
 static bool is_clone(const char *suffix)
 {
 	return !strncmp(suffix, ".isra.", 6) ||
-	       !strncmp(suffix, ".constprop.", 11);
+	       !strncmp(suffix, ".constprop.", 11) ||
+	       !strncmp(suffix, ".llvm.", 6);
 }
 
 /* By the name that the source has: up to @suffix. */

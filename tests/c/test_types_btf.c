@@ -372,7 +372,7 @@ static void test_unknown_kind(void)
 	btf_type(&btf, "list_head", KIND_STRUCT, false, 1, 16);
 	btf_member(&btf, "next", u64, 0);
 	length = btf_finish(&btf, NULL, 0, blob, sizeof(blob));
-	CHECK_ERROR(PA_ERROR_UNSUPPORTED, fill(blob, length, &layout));
+	CHECK_ERROR(PA_ERROR_FORMAT, fill(blob, length, &layout));
 
 	/* struct btf_layout: 4 bytes, then 8 for each of the two. */
 	layouts[4 * 99] = 4;

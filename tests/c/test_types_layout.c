@@ -89,6 +89,8 @@ static void test_wanted(void)
 	CHECK(pa_wanted_find_symbol(wanted, "prb") == prb);
 	CHECK(pa_wanted_find_symbol(wanted, "prb.isra.0") == prb);
 	CHECK(pa_wanted_find_symbol(wanted, "prb.constprop.12.isra.0") == prb);
+	CHECK(pa_wanted_find_symbol(wanted, "prb.llvm.1234567890") == prb);
+	CHECK(pa_wanted_find_symbol(wanted, "prb.llvm.12.cold") == -1);
 	CHECK(pa_wanted_find_symbol(wanted, "prb.cold") == -1);
 	CHECK(pa_wanted_find_symbol(wanted, "prb.isra.0.cold") == -1);
 	CHECK(pa_wanted_find_symbol(wanted, "prb.part.0") == -1);
