@@ -116,6 +116,8 @@ static uint64_t list_order(struct taken *taken, uint64_t head)
 	uint32_t end = PA_OFFSETOF(layout, compact_control, migratepages);
 	uint32_t nr = end > at ? (end - at) / 16 : 0;
 
+	if ((uint64_t)end + 16 > PA_SIZEOF(layout, compact_control))
+		return 0;
 	/* One list, of no order, before. */
 	if (nr != taken->census->kernel->page_format.max_buddy_order + 1)
 		return 0;

@@ -8,6 +8,8 @@
 #define MAX_MODULES 10000
 /* A large driver's is 1 MB. */
 #define MAX_BTF_BYTES ((uint64_t)64 << 20)
+/* Of all modules: all of a distribution's have less. */
+#define MAX_BTFS_BYTES ((uint64_t)256 << 20)
 
 struct add {
 	struct pa_memory *memory;
@@ -16,6 +18,8 @@ struct add {
 	const struct pa_btf *base;
 	/* struct btf of vmlinux: what a module's must be split from. */
 	uint64_t vmlinux;
+	/* What may be read yet. */
+	uint64_t left_bytes;
 	struct pa_error *err;
 };
 
@@ -59,8 +63,10 @@ static struct pa_error *read_btf(struct add *add, uint64_t address,
 	if (!err)
 		err = read_member(add->memory, address,
 				  PA_M(layout, btf, data_size), &size);
-	if (err || base != add->vmlinux || !size || size > MAX_BTF_BYTES)
+	if (err || base != add->vmlinux || !size || size > MAX_BTF_BYTES ||
+	    size > add->left_bytes)
 		return err;
+	add->left_bytes -= size;
 
 	pa_auto_free uint8_t *bytes = malloc(size);
 
@@ -147,7 +153,7 @@ struct pa_error *pa_module_types_add(struct pa_source *source,
 {
 	const struct pa_arch *arch = &pa_arch_x86_64;
 	struct pa_address_space space;
-	struct add add = { .layout = layout };
+	struct add add = { .layout = layout, .left_bytes = MAX_BTFS_BYTES };
 	struct pa_error *err;
 
 	if (!has_rows(layout))

@@ -12,9 +12,18 @@
 /* NET_IOV: a fragment of a device's memory, that has no struct page. */
 #define NOT_A_PAGE 1
 
+/* Fragments were a struct bio_vec before they could be other memory. */
+static const struct pa_member *page_of_frag(const struct pa_layout *layout)
+{
+	return PA_HAS(layout, skb_frag, netmem) ?
+		       PA_M(layout, skb_frag, netmem) :
+		       PA_M(layout, bio_vec, bv_page);
+}
+
 bool pa_skb_knows(const struct pa_layout *layout)
 {
 	const struct pa_member *frags = PA_M(layout, skb_shared_info, frags);
+	const struct pa_member *page = page_of_frag(layout);
 
 	return PA_HAS(layout, sk_buff, head) && PA_HAS(layout, sk_buff, end) &&
 	       PA_HAS(layout, sk_buff, fclone) &&
@@ -22,9 +31,8 @@ bool pa_skb_knows(const struct pa_layout *layout)
 	       PA_HAS(layout, skb_shared_info, nr_frags) &&
 	       PA_HAS(layout, skb_shared_info, dataref) && frags->known &&
 	       frags->length && frags->length <= PA_MAX_SKB_FRAGS &&
-	       frags->element_size >= 8 &&
-	       (PA_HAS(layout, skb_frag, netmem) ||
-		PA_HAS(layout, bio_vec, bv_page)) &&
+	       page->known &&
+	       (uint64_t)page->offset + 8 <= frags->element_size &&
 	       PA_SIZEOF(layout, sk_buff) <= MAX_SKB_BYTES &&
 	       PA_SIZEOF(layout, skb_shared_info) <= MAX_SHARED_BYTES &&
 	       frags->offset + frags->size <=
@@ -68,10 +76,7 @@ struct pa_error *pa_skb_shared_read(struct pa_memory *memory,
 				    uint64_t address, struct pa_skb_shared *ret)
 {
 	const struct pa_member *frags = PA_M(layout, skb_shared_info, frags);
-	/* Fragments were a struct bio_vec before they could be other memory. */
-	uint32_t page = PA_HAS(layout, skb_frag, netmem) ?
-				PA_OFFSETOF(layout, skb_frag, netmem) :
-				PA_OFFSETOF(layout, bio_vec, bv_page);
+	uint32_t page = page_of_frag(layout)->offset;
 	uint8_t bytes[MAX_SHARED_BYTES];
 	struct pa_error *err = pa_memory_read(
 		memory, address, PA_SIZEOF(layout, skb_shared_info), bytes);

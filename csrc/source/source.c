@@ -97,7 +97,8 @@ void pa_table_run(const struct pa_pieces *table, uint64_t phys, uint64_t length,
 		at = pa_min(piece->end, limit);
 		piece++;
 	}
-	ret->length = at - phys;
+	/* The last byte of all is a run, too. */
+	ret->length = pa_max(at - phys, 1);
 }
 
 static struct pa_error *describe_unknown(const struct pa_file *file)

@@ -179,14 +179,11 @@ static bool member_bits(const struct pa_graph *graph, Dwarf_Die *die,
 	uint64_t unit;
 
 	if (!die_number(die, DW_AT_byte_size, &unit)) {
-		struct pa_node at = ret->type;
+		struct pa_node type;
 		struct pa_node_info info;
 
-		do {
-			if (!dwarf_node_info(graph, &at, &info))
-				return false;
-			at = info.target;
-		} while (info.kind == PA_NODE_ALIAS);
+		if (!pa_graph_strip(graph, &ret->type, &type, &info))
+			return false;
 		unit = info.size;
 	}
 	if (unit > 16 || bits > 8 * unit || ret->bit_size > 8 * unit - bits)

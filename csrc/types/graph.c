@@ -15,9 +15,8 @@
 /* Members looked at for one record of the table, all its members together. */
 #define MAX_VISITS 30000
 
-/* Follows typedefs and qualifiers to what has a size. */
-static bool strip(const struct pa_graph *graph, const struct pa_node *node,
-		  struct pa_node *node_ret, struct pa_node_info *ret)
+bool pa_graph_strip(const struct pa_graph *graph, const struct pa_node *node,
+		    struct pa_node *node_ret, struct pa_node_info *ret)
 {
 	struct pa_node at = *node;
 
@@ -53,7 +52,7 @@ static bool measure(const struct pa_graph *graph, const struct pa_node *node,
 	for (int i = 0; i < MAX_ARRAYS; i++) {
 		struct pa_node_info info;
 
-		if (!strip(graph, &at, &at, &info))
+		if (!pa_graph_strip(graph, &at, &at, &info))
 			return false;
 		if (info.kind == PA_NODE_ARRAY) {
 			/* An array of a typedef of an array counts as one. */
@@ -116,7 +115,8 @@ static bool find_name(struct search *search, const struct pa_node *record,
 		struct pa_node inner;
 		struct pa_node_info info;
 
-		if (strip(search->graph, &member.type, &inner, &info) &&
+		if (pa_graph_strip(search->graph, &member.type, &inner,
+				   &info) &&
 		    info.kind == PA_NODE_RECORD &&
 		    find_name(search, &inner, member.bit_offset, depth + 1))
 			return true;
@@ -141,7 +141,8 @@ static bool find_member(const struct pa_graph *graph,
 	for (int i = 0; pa_member_path_next(&rest, &search.part); i++) {
 		struct pa_node_info info;
 
-		if (i == MAX_PATH_PARTS || !strip(graph, &at, &at, &info) ||
+		if (i == MAX_PATH_PARTS ||
+		    !pa_graph_strip(graph, &at, &at, &info) ||
 		    info.kind != PA_NODE_RECORD ||
 		    !find_name(&search, &at, 0, 0) ||
 		    __builtin_add_overflow(bits, member.bit_offset, &bits))
@@ -186,7 +187,7 @@ void pa_graph_fill_type(const struct pa_graph *graph,
 	struct pa_node_info info;
 	struct extent extent;
 
-	if (!strip(graph, node, &record, &info) ||
+	if (!pa_graph_strip(graph, node, &record, &info) ||
 	    !measure(graph, &record, &extent) || !extent.size)
 		return;
 

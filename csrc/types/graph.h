@@ -65,6 +65,13 @@ struct pa_graph {
 };
 
 /*
+ * Follows typedefs and qualifiers, as many as C code has, to what has a size;
+ * false if there is none.
+ */
+bool pa_graph_strip(const struct pa_graph *graph, const struct pa_node *node,
+		    struct pa_node *node_ret, struct pa_node_info *ret);
+
+/*
  * Fills @layout's entry @type and its members from @node, which has that name
  * and kind. Of several definitions of one name the one with most of the wanted
  * members wins, then the larger one: so the order in which a file has them

@@ -323,11 +323,9 @@ bool pa_kallsyms_find_address(const struct pa_kallsyms *kallsyms,
 		return false;
 
 	uint64_t end = above < kallsyms->nr ? symbols[above].address : 0;
-	uint32_t found = above - 1;
-
+	uint64_t start = symbols[above - 1].address;
 	/* Of aliases the first, as get_symbol_pos() has it. */
-	while (found && symbols[found - 1].address == symbols[found].address)
-		found--;
+	uint32_t found = start ? first_above(kallsyms, start - 1) : 0;
 
 	char buffer[EXPANDED_MAX];
 
@@ -337,8 +335,8 @@ bool pa_kallsyms_find_address(const struct pa_kallsyms *kallsyms,
 		return false;
 	/* From behind the type letter, with the NUL. */
 	memcpy(ret->name, buffer + 1, length);
-	ret->offset = address - symbols[found].address;
-	ret->size = end ? end - symbols[found].address : 0;
+	ret->offset = address - start;
+	ret->size = end ? end - start : 0;
 	return true;
 }
 

@@ -16,6 +16,9 @@
 #include "types/layout.h"
 #include "types/wanted.h"
 
+/* A distribution's kernel has a quarter of a million. */
+#define PA_KALLSYMS_MAX (4u << 20)
+
 /* How addresses are stored. */
 enum pa_kallsyms_form {
 	/* kallsyms_addresses: 64 bits each. */

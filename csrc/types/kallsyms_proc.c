@@ -10,7 +10,6 @@
 
 #define PROC_KALLSYMS "/proc/kallsyms"
 /* Of any kernel; a name's length has 14 bits. */
-#define MAX_SYMBOLS (4u << 20)
 #define MAX_NAME ((size_t)PA_MASK(14))
 
 /* Tables as the kernel's own, but that each token is a letter. */
@@ -60,7 +59,7 @@ static struct pa_error *add_line(struct text *text, char *line)
 	/* The letter of its type comes before the name. */
 	name[-1] = end[1];
 	text->has_addresses |= address;
-	if (text->addresses.length >= MAX_SYMBOLS)
+	if (text->addresses.length >= PA_KALLSYMS_MAX)
 		return pa_error_create(PA_ERROR_FORMAT,
 				       PROC_KALLSYMS " has no end");
 	if (!pa_array_append(&text->addresses, address) ||

@@ -20,6 +20,8 @@
 #define CHUNK_BYTES ((size_t)1 << 20)
 /* What only looks like tokens is rare; a hostile image may be full of it. */
 #define MAX_TRIES 64
+/* Of words in front of names that are how many there may be, one is. */
+#define MAX_NUMBERS 8
 
 /* The image from @address on. Places below are offsets in it. */
 struct window {
@@ -172,17 +174,21 @@ static bool find_names(const struct window *window, size_t markers,
 		       size_t nr_markers, size_t *ret, uint32_t *nr_ret)
 {
 	size_t last = marker(window, markers, nr_markers - 1);
+	int numbers = 0;
 
 	if (last >= markers)
 		return false;
 	for (size_t names = pa_align_down(markers - last, 8);
-	     names >= 8 && names + last + MARKED_BYTES_MAX > markers;
+	     names >= 8 && names + last + MARKED_BYTES_MAX > markers &&
+	     numbers < MAX_NUMBERS;
 	     names -= 8) {
 		uint32_t nr = pa_load_u32(window->bytes.items + names - 8);
 
 		if (pa_load_u32(window->bytes.items + names - 4) || !nr ||
-		    (nr - 1) / MARKED + 1 != nr_markers ||
-		    !has_names(window, names, nr, markers))
+		    nr > PA_KALLSYMS_MAX || (nr - 1) / MARKED + 1 != nr_markers)
+			continue;
+		numbers++;
+		if (!has_names(window, names, nr, markers))
 			continue;
 		*ret = names;
 		*nr_ret = nr;

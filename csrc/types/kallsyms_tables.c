@@ -10,7 +10,6 @@
 #include "types/kallsyms_search.h"
 
 /* Far above any kernel's: 0.2 million symbols. */
-#define MAX_SYMBOLS (4u << 20)
 #define MAX_NAMES_BYTES ((size_t)32 << 20)
 
 #define CHUNK_BYTES ((size_t)256 << 10)
@@ -171,7 +170,7 @@ static struct pa_error *from_image(const struct pa_image *image,
 	if (err)
 		return err;
 	tables.nr_symbols = pa_load_u32(number);
-	if (!tables.nr_symbols || tables.nr_symbols > MAX_SYMBOLS)
+	if (!tables.nr_symbols || tables.nr_symbols > PA_KALLSYMS_MAX)
 		return pa_error_create(
 			PA_ERROR_FORMAT,
 			"the kernel's symbol table (kallsyms) is damaged: it has %u symbols",

@@ -45,6 +45,8 @@ static void test_plain(uint64_t phoff)
 	CHECK(run.length == 0x100000 - 0x1c00);
 	CHECK_OK(pa_reader_run(reader, UINT64_MAX - 10, 100, buffer, &run));
 	CHECK(run.presence == PA_UNREADABLE && run.length);
+	CHECK_OK(pa_reader_run(reader, UINT64_MAX, 100, buffer, &run));
+	CHECK(run.presence == PA_UNREADABLE && run.length);
 	CHECK_OK(pa_reader_read(reader, 0x100010, 0x3ff0, buffer));
 	CHECK_ERROR(PA_ERROR_UNREADABLE,
 		    pa_reader_read(reader, 0x103ff0, 32, buffer));
