@@ -14,7 +14,7 @@ from reports import Approve, check_report
 from test_cli import pageaudit
 
 from drgn_contrib import run, target, text
-from drgn_contrib._pageaudit import Kernel, Source
+from drgn_contrib._pageaudit import Kernel, Source, TargetError
 
 ROOT = Path(__file__).resolve().parent.parent
 DUMPS = sorted(path.stem for path in (ROOT / "vmcores").glob("*.kdump"))
@@ -73,7 +73,7 @@ def test_pages_asked_for_while_it_audits() -> None:
     def read(phys: int, length: int) -> "Optional[bytes]":
         try:
             return opened.source.read(phys, length)
-        except target.TargetError:
+        except TargetError:
             return None
 
     source = Source.from_callback(read, info["vmcoreinfo"], False, info["machine"])
