@@ -72,10 +72,11 @@ int64_t pa_disputed_pages(const struct pa_check_context *c)
 	return pages;
 }
 
-/* @mover: virtual address of a task_struct, who may not have counted; or 0. */
-static void report_moved(struct pa_check_context *c, const char *name,
-			 const char *where, uint32_t node, int64_t stored,
-			 int64_t counted, uint64_t mover)
+/* @severity: what it is if nobody is in the middle of it; borrowed, or NULL. */
+static struct pa_finding *report_as(struct pa_check_context *c,
+				    enum pa_severity severity, const char *name,
+				    const char *where, uint32_t node,
+				    int64_t stored, int64_t counted)
 {
 	int64_t difference = stored - counted;
 	int64_t amount = difference < 0 ? -difference : difference;
@@ -84,8 +85,7 @@ static void report_moved(struct pa_check_context *c, const char *name,
 	bool explained = amount <= unsure;
 	struct pa_finding *f = pa_finding_add(
 		c->findings, PA_CHECK_COUNTER_DRIFT,
-		moving || explained || mover ? PA_INFO : PA_BUG, PA_NO_PFN,
-		PA_NO_PFN,
+		moving || explained ? PA_INFO : severity, PA_NO_PFN, PA_NO_PFN,
 		"%s %" PRIu32 ": %s is %" PRId64 ", a recount gives %" PRId64,
 		where, node, name, stored, counted);
 
@@ -93,19 +93,52 @@ static void report_moved(struct pa_check_context *c, const char *name,
 	pa_finding_number(f, "stored", stored);
 	pa_finding_number(f, "recounted", counted);
 	pa_finding_number(f, "difference", difference);
-	if (mover)
-		pa_check_add_task(c, f, mover);
 	if (moving)
 		pa_finding_text(f, "in_flight", "a CPU was in the kernel");
 	if (explained)
 		pa_finding_number(f, "disputed_pages", unsure);
+	return f;
 }
 
-static void report(struct pa_check_context *c, const char *name,
-		   const char *where, uint32_t node, int64_t stored,
-		   int64_t counted)
+/* @mover: virtual address of a task_struct, who may not have counted; or 0. */
+static void report_moved(struct pa_check_context *c, const char *name,
+			 uint32_t node, int64_t stored, int64_t counted,
+			 uint64_t mover)
 {
-	report_moved(c, name, where, node, stored, counted, 0);
+	struct pa_finding *f = report_as(c, mover ? PA_INFO : PA_BUG, name,
+					 "node", node, stored, counted);
+
+	if (mover)
+		pa_check_add_task(c, f, mover);
+}
+
+static void report(struct pa_check_context *c, const char *name, uint32_t node,
+		   int64_t stored, int64_t counted)
+{
+	report_moved(c, name, node, stored, counted, 0);
+}
+
+/* The same of the sum over all nodes. */
+static struct pa_finding *report_sum(struct pa_check_context *c,
+				     enum pa_severity severity,
+				     const char *name, int64_t stored,
+				     int64_t counted)
+{
+	const struct pa_zones *zones = &c->kernel->zones;
+
+	return report_as(c, severity, name,
+			 zones->nodes.length > 1 ? "nodes from" : "node",
+			 zones->nodes.items[0].id, stored, counted);
+}
+
+/* The node at that index, as it was when pages were counted. */
+static const struct pa_node *node_counted(const struct pa_check_context *c,
+					  size_t index)
+{
+	const struct pa_zones *now = &c->census->zones_counted;
+
+	return now->nodes.length ? &now->nodes.items[index] :
+				   &c->kernel->zones.nodes.items[index];
 }
 
 /* A node counter; false if the kernel has none of that name. */
@@ -121,6 +154,25 @@ static bool node_counter(const struct pa_layout *layout,
 	return true;
 }
 
+/* Over all nodes; false if one has no such counter, or not exactly. */
+static bool sum_counter(const struct pa_check_context *c,
+			enum pa_enumerator_id id, int64_t *ret)
+{
+	size_t nr = c->kernel->zones.nodes.length;
+
+	*ret = 0;
+	for (size_t i = 0; i < nr; i++) {
+		const struct pa_node *node = node_counted(c, i);
+		int64_t stored;
+
+		if (!node->stats_exact ||
+		    !node_counter(c->kernel->layout, node, id, &stored))
+			return false;
+		*ret += stored;
+	}
+	return nr;
+}
+
 static void check_drift(struct pa_check_context *c, const struct pa_node *node,
 			const struct drift *drift)
 {
@@ -128,8 +180,7 @@ static void check_drift(struct pa_check_context *c, const struct pa_node *node,
 
 	if (node_counter(c->kernel->layout, node, drift->id, &stored) &&
 	    stored != drift->counted && stored != drift->alternative)
-		report(c, drift->name, "node", node->id, stored,
-		       drift->counted);
+		report(c, drift->name, node->id, stored, drift->counted);
 }
 
 /* NR_PAGETABLE is a zone's before v5.11 (commit f0c0c115fb81). */
@@ -164,7 +215,7 @@ static void check_page_tables(struct pa_check_context *c,
 				 counted;
 
 	if (stored != counted)
-		report(c, "NR_PAGETABLE", "node", node->id, stored, counted);
+		report(c, "NR_PAGETABLE", node->id, stored, counted);
 }
 
 static void check_lru(struct pa_check_context *c, const struct pa_node *node,
@@ -177,13 +228,13 @@ static void check_lru(struct pa_check_context *c, const struct pa_node *node,
 		return;
 	stats = node->stats + base;
 	if (stats[0] + stats[1] != n->lru_anon)
-		report(c, "anonymous LRU pages", "node", node->id,
-		       stats[0] + stats[1], n->lru_anon);
+		report(c, "anonymous LRU pages", node->id, stats[0] + stats[1],
+		       n->lru_anon);
 	if (stats[2] + stats[3] != n->lru_file)
-		report(c, "file LRU pages", "node", node->id,
-		       stats[2] + stats[3], n->lru_file);
+		report(c, "file LRU pages", node->id, stats[2] + stats[3],
+		       n->lru_file);
 	if (stats[4] != n->unevictable)
-		report(c, "unevictable LRU pages", "node", node->id, stats[4],
+		report(c, "unevictable LRU pages", node->id, stats[4],
 		       n->unevictable);
 }
 
@@ -202,10 +253,9 @@ static void check_isolated(struct pa_check_context *c,
 	if (!node_counter(c->kernel->layout, node, id, &stored))
 		return;
 	if (stored < (int64_t)listed)
-		report_moved(c, name, "node", node->id, stored, (int64_t)listed,
-			     mover);
+		report_moved(c, name, node->id, stored, (int64_t)listed, mover);
 	else if (stored > most)
-		report_moved(c, name, "node", node->id, stored, most, mover);
+		report_moved(c, name, node->id, stored, most, mover);
 }
 
 static void check_node(struct pa_check_context *c, const struct pa_node *node,
@@ -267,25 +317,25 @@ static int64_t explained_pins(const struct pa_census *census)
 /* Pins acquired less released, which are counted at each page's node. */
 static void check_pins(struct pa_check_context *c)
 {
-	const struct pa_layout *layout = c->kernel->layout;
-	const struct pa_zones *zones = &c->kernel->zones;
-	int64_t acquired = 0, released = 0, counted;
+	int64_t acquired, released, stored, counted;
 
-	for (size_t i = 0; i < zones->nodes.length; i++) {
-		int64_t a, r;
-
-		if (!node_counter(layout, &zones->nodes.items[i],
-				  PA_ENUM_NR_FOLL_PIN_ACQUIRED, &a) ||
-		    !node_counter(layout, &zones->nodes.items[i],
-				  PA_ENUM_NR_FOLL_PIN_RELEASED, &r))
-			return;
-		acquired += a;
-		released += r;
-	}
+	if (!sum_counter(c, PA_ENUM_NR_FOLL_PIN_ACQUIRED, &acquired) ||
+	    !sum_counter(c, PA_ENUM_NR_FOLL_PIN_RELEASED, &released))
+		return;
+	stored = acquired - released;
 	counted = (int64_t)c->census->counts->pins + explained_pins(c->census);
-	if (acquired - released != counted)
-		report(c, "NR_FOLL_PIN_ACQUIRED less _RELEASED", "nodes from",
-		       0, acquired - released, counted);
+	if (stored == counted)
+		return;
+
+	/* Since v6.5 fs/direct-io.c takes pins by it that it doesn't count. */
+	bool uncounted = stored < counted &&
+			 PA_HAS_SYM(c->kernel->layout, folio_add_pin);
+	struct pa_finding *f = report_sum(c, uncounted ? PA_INFO : PA_BUG,
+					  "NR_FOLL_PIN_ACQUIRED less _RELEASED",
+					  stored, counted);
+
+	if (uncounted)
+		pa_finding_text(f, "uncounted", "folio_add_pin()");
 }
 
 struct pa_error *pa_check_counter_drift(struct pa_check_context *c,
@@ -301,10 +351,7 @@ struct pa_error *pa_check_counter_drift(struct pa_check_context *c,
 	if (result->status != PA_RAN)
 		return NULL;
 	for (size_t i = 0; i < zones->nodes.length; i++) {
-		const struct pa_zones *now = &c->census->zones_counted;
-		const struct pa_node *node = now->nodes.length ?
-						     &now->nodes.items[i] :
-						     &zones->nodes.items[i];
+		const struct pa_node *node = node_counted(c, i);
 
 		if (!node->stats_exact) {
 			pa_check_status(result, PA_PARTIAL,
