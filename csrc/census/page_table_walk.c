@@ -5,7 +5,8 @@
  * Each table of each mm is walked once. Only hugetlb shares tables between mms
  * (huge_pmd_share()), and then a fault in one of them counts one map for all;
  * what garbage links twice is walked once, too, whatever it is. The kernel's
- * half of a root and the other root of PTI name what is mapped elsewhere.
+ * half of a root and the other root of PTI name what is mapped elsewhere, but
+ * for the mm's LDT (map_ldt_struct()): tables of the mm, which map no page of it.
  */
 #include "census/page_table_walk.h"
 
@@ -13,10 +14,18 @@
 
 /* Entries of the root that map user addresses. */
 #define USER_ENTRIES 256
+/* LDT_PGD_ENTRY: the LDT's under PTI; without, nothing is there. */
+#define LDT_ENTRY 272
 /* Of an mm that has them all in one list: for 2 TiB. */
 #define MAX_DEPOSITED PA_BIT(20)
 /* Tables of others that one item shares, GiB by GiB: garbage has no end. */
 #define MAX_SHARED 4096
+
+/* Whether @va is in the one part of the kernel's half that is walked. */
+static bool is_ldt(uint64_t va)
+{
+	return va >> 63;
+}
 
 /* Whether the table at @pfn was met before; true, too, if out of memory. */
 static bool meet(struct pa_table_walk *walk, uint64_t pfn)
@@ -247,7 +256,7 @@ static bool visit_entry(struct pa_table_walk *walk, unsigned int level,
 	walk->found.entries[entry->kind]++;
 	switch (entry->kind) {
 	case PA_ENTRY_PAGE:
-		if (level && is_raw_leaf(walk, entry->pfn, va))
+		if (is_ldt(va) || (level && is_raw_leaf(walk, entry->pfn, va)))
 			return mention(walk, entry->pfn, slot, va);
 		return map(walk, level, entry->pfn, slot, va);
 	case PA_ENTRY_DEVICE_PRIVATE:
@@ -340,7 +349,7 @@ static void walk_ptes(struct pa_table_walk *walk, uint64_t pfn, uint64_t va,
 	const uint64_t plain_mask = format->plain_mask;
 	const uint64_t slot =
 		walk->holder->kernel->space.direct_start + (pfn << 12);
-	const bool counting = !walk->holder->watch;
+	const bool counting = !walk->holder->watch && !is_ldt(va);
 	uint64_t counted = 0;
 
 	for (unsigned int i = 0; i < PA_TABLE_ENTRIES; i++) {
@@ -439,15 +448,21 @@ static struct pa_error *walk_upper(struct pa_table_walk *walk,
 	bool may_deposit = false;
 	struct pa_error *err = NULL;
 
-	for (unsigned int i = 0; !err && !walk->holder->err &&
-				 i < (top ? USER_ENTRIES : PA_TABLE_ENTRIES);
-	     i++) {
+	for (unsigned int i = 0;
+	     !err && !walk->holder->err && i < PA_TABLE_ENTRIES; i++) {
 		uint64_t value = pa_load_u64(bytes + i * 8);
 		uint64_t at = va + ((uint64_t)i << pa_level_shift(level));
 		struct pa_entry entry;
 
 		if (!value)
 			continue;
+		if (top && i >= USER_ENTRIES) {
+			if (i != LDT_ENTRY)
+				continue;
+			/* Canonical. */
+			at |= ~PA_MASK(pa_level_shift(level) + 9);
+		}
+
 		const struct pa_table_link link = { slot + i * 8, value };
 
 		kernel->arch->decode_entry(walk->format, level, value, &entry);

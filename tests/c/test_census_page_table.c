@@ -169,7 +169,8 @@ static void test_hostile(void)
 		set_entry(PUD_B, i, entry(PUD_B, TABLE));
 	}
 	run_init(&run, NULL);
-	CHECK(tables_of(&run, MM_A)->tables[2] == 256);
+	/* The user's half of the root, and the LDT's entry. */
+	CHECK(tables_of(&run, MM_A)->tables[2] == 257);
 	run_deinit(&run);
 
 	/* Tables that are free, in no section, absent, and that are data. */
@@ -267,6 +268,63 @@ static void test_five_levels(void)
 	kernel.space.levels = 4;
 }
 
+/* Under PTI: tables of the mm in the kernel's half, of which it maps nothing. */
+static void check_ldt(unsigned int level, unsigned int root, bool big)
+{
+	struct run run;
+
+	make_machine();
+	kernel.space.levels = level + 1;
+	set_entry(PGD_B, 255, 0);
+	set_entry(PGD_A, 0, 0);
+	set_entry(PGD_A, root, entry(level > 3 ? P4D_A : PUD_A, TABLE));
+	set_entry(P4D_A, 0, entry(PUD_A, TABLE));
+	set_entry(PTE_A, 0, entry(1024, P));
+	set_entry(PMD_A, 1, entry(1536, P | PSE));
+	put(MM_A, MM_BYTES, big ? UINT64_C(64) << 20 : 3 * 4096);
+	run_init(&run, NULL);
+
+	const struct pa_mm_tables *a = tables_of(&run, MM_A);
+	bool ldt = root == 272;
+
+	CHECK(pa_mm_tables_bytes(a) == (ldt ? 3 * 4096 : 0));
+	CHECK(refs_of(&run, PUD_A) == ldt && refs_of(&run, PTE_A) == ldt);
+	CHECK(!maps_of(&run, 1024) && !entire_of(&run, 1536));
+	CHECK(run.walk.unreadable == 1 && !run.walk.faults.length);
+	run_deinit(&run);
+	kernel.space.levels = 4;
+}
+
+static void test_ldt(void)
+{
+	for (unsigned int level = 3; level < 5; level++) {
+		check_ldt(level, 272, false);
+		check_ldt(level, 272, true);
+		check_ldt(level, 271, false);
+		check_ldt(level, 273, false);
+	}
+}
+
+/* To whoever asks the LDT's pages are named, and not mapped. */
+static void test_ldt_is_named(void)
+{
+	struct pa_pfn_range range = { 1024, 1025 };
+	struct pa_watch watch = { .ranges = { .items = &range, .length = 1 } };
+	struct run run;
+
+	make_machine();
+	set_entry(PGD_A, 272, entry(PUD_A, TABLE));
+	set_entry(PGD_A, 0, 0);
+	set_entry(PTE_A, 1, entry(1024, P));
+	run_init(&run, &watch);
+	CHECK(run.walk.seen.length == 1);
+	pa_array_for_each(ref, &run.walk.seen) {
+		CHECK(ref->kind == PA_REF_LINK);
+		CHECK(ref->index == UINT64_C(0xffff880000001000));
+	}
+	run_deinit(&run);
+}
+
 static void free_table(void)
 {
 	set_entry(PMD_A, 0, 0);
@@ -344,6 +402,8 @@ int main(void)
 	test_hostile();
 	test_pieces();
 	test_five_levels();
+	test_ldt();
+	test_ldt_is_named();
 	test_freed_meanwhile();
 	test_made_meanwhile();
 	pa_source_destroy(source);

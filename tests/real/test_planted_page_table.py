@@ -7,6 +7,7 @@ from typing import Any
 
 import drgn
 import pytest
+from drgn.helpers.linux import mm as drgn_mm
 from folios import Entry, entry, find, task
 from planting import Site
 
@@ -83,3 +84,40 @@ def test_table_is_its_own(site: Site) -> None:
     (finding,) = site.expect(("counter-drift", "bug", None, None))
     assert finding["evidence"]["mm_struct"] == f"{int(mm):#x}"
     assert f"({event['pid']})" in finding["summary"]
+
+
+def new_table(site: Site, like: int) -> int:
+    """The pfn of one more page table, with a struct page like that of the table at an address."""
+    block = site.free_block(0)
+    site.allocate(block)
+    known = site.phys(like) >> 12
+    site.set(site.page_type(block.pfn), int(site.page_type(known)))
+    item = int(site.prog.constant("NR_PAGETABLE"))
+    # A zone's before v5.11.
+    of_zone = item < int(site.prog.constant("NR_VM_ZONE_STAT_ITEMS"))
+    owner = block.zone if of_zone else block.zone.zone_pgdat
+    site.add(owner.vm_stat[item].counter, 1)
+    site.write(int(drgn_mm.pfn_to_virt(site.prog, block.pfn)), bytes(4096))
+    return block.pfn
+
+
+@pytest.mark.parametrize("index", [272, 271])
+def test_tables_of_an_ldt(site: Site, index: int) -> None:
+    """map_ldt_struct(): under PTI its tables are the mm's, in the kernel's half; and only there."""
+    event, mm = address_space(site)
+    like = entry(site, event["pid"], event["address"]).address
+    folio = find(site, "anon")
+    slot = int(mm.pgd) + index * 8
+    assert not site.prog.read_u64(slot)
+    for _ in range(3):
+        table = new_table(site, like)
+        site.write(slot, (table << 12 | TABLE).to_bytes(8, "little"))
+        slot = int(drgn_mm.pfn_to_virt(site.prog, table))
+    # A page of the LDT, mapped like any of the kernel: read only, and in no count.
+    site.write(slot, (folio.pfn << 12 | 1).to_bytes(8, "little"))
+    site.add(mm.pgtables_bytes.counter, 3 * 4096)
+    if index == 272:
+        site.expect_nothing()
+        return
+    (finding,) = site.expect(("counter-drift", "bug", None, None))
+    assert finding["evidence"]["difference"] == 3 * 4096
