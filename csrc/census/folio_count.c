@@ -9,6 +9,9 @@
 #include "census/folio_kind.h"
 #include "census/page_table.h"
 
+/* PAGE_MAPPING_ANON: folio_test_anon(). */
+#define MAPPING_ANON 1
+
 const char *const pa_count_names[PA_NR_COUNTS] = {
 	[PA_COUNT_MAPCOUNT] = "_mapcount",
 	[PA_COUNT_ENTIRE] = "entire mapcount",
@@ -116,11 +119,20 @@ static void count_refs(struct pa_folio_counter *c, struct pa_discrepancy *d)
 	compare(d, PA_COUNT_REFCOUNT, stored, counted);
 }
 
-/* Mapped pages of a folio, by its stored and its counted maps. */
-static void count_mapped(struct pa_node_count *node, enum pa_folio_kind kind,
-			 int64_t stored, int64_t counted)
+/* What the folio's maps are counted as: HMM's device memory is anonymous. */
+static enum pa_folio_kind mapped_as(const struct pa_discrepancy *d)
 {
-	switch (kind) {
+	return d->kind == PA_FOLIO_DEVICE && d->mapping & MAPPING_ANON ?
+		       PA_FOLIO_ANON :
+		       d->kind;
+}
+
+/* Mapped pages of a folio, by its stored and its counted maps. */
+static void count_mapped(struct pa_node_count *node,
+			 const struct pa_discrepancy *d, int64_t stored,
+			 int64_t counted)
+{
+	switch (mapped_as(d)) {
 	case PA_FOLIO_HUGETLB:
 		break;
 	case PA_FOLIO_ANON:
@@ -215,7 +227,7 @@ static struct pa_error *count_single(struct pa_folio_counter *c, uint64_t pfn,
 			d.mapcount_pfn = pfn;
 			d.nr_mapcounts = 1;
 		}
-		count_mapped(c->node, d.kind, stored > 0, d.maps > 0);
+		count_mapped(c->node, &d, stored > 0, d.maps > 0);
 	}
 	if (d.kind == PA_FOLIO_SHMEM)
 		c->node->shmem++;
@@ -322,7 +334,7 @@ static struct pa_error *enter(struct pa_folio_counter *c, uint64_t pfn,
 	c->entire_stored = m->entire ? pa_mapcount(c->head, m->entire) : 0;
 	c->judge_maps = judge_mapcount(f, d, c->head, d->maps + d->entire);
 	/* Of device memory most tails may be one and the same (altmap). */
-	c->quiet = !c->judge_maps || d->kind == PA_FOLIO_DEVICE;
+	c->quiet = !c->judge_maps || mapped_as(d) == PA_FOLIO_DEVICE;
 	c->raised = 0;
 	if (m->entire_raises_file_pages && is_file(d->kind))
 		c->raised = (int64_t)d->entire;
@@ -415,10 +427,9 @@ static void count_node(struct pa_folio_counter *c)
 	int64_t cached = is_cached(d) ? nr : 0;
 	bool whole = c->entire_stored > 0;
 
-	count_mapped(c->node, d->kind,
-		     whole ? nr : (int64_t)c->nr_mapped_stored,
+	count_mapped(c->node, d, whole ? nr : (int64_t)c->nr_mapped_stored,
 		     d->entire ? nr : (int64_t)c->nr_mapped_counted);
-	switch (d->kind) {
+	switch (mapped_as(d)) {
 	case PA_FOLIO_ANON:
 	case PA_FOLIO_KSM:
 		c->node->anon_thps += whole ? nr : 0;

@@ -17,6 +17,7 @@ from stacks import inside, put, sleeper, sleeping_words
 from drgn_contrib import target
 from drgn_contrib._pageaudit import Kernel, Source, TargetError
 
+DRIFT: Expected = ("counter-drift", "bug", None, None)
 MAPCOUNTS = ("_mapcount", "entire mapcount", "_large_mapcount", "_nr_pages_mapped")
 
 
@@ -286,7 +287,37 @@ def test_page_of_a_pipe_was_freed(site: Site) -> None:
 # Counters of nodes.
 
 
-DRIFT: Expected = ("counter-drift", "bug", None, None)
+def device_page(site: Site) -> int:
+    """The last page of a block device's memory, which nobody uses."""
+    pgmaps = site.kernel().memory()["pgmaps"]
+    pgmap = next(each for each in pgmaps if each["type"] == "fsdax")
+    return int(pgmap["ranges"][0][1]) - 1
+
+
+@pytest.mark.parametrize("kind", ["anon", "file"])
+def test_device_memory_is_mapped(site: Site, kind: str) -> None:
+    """HMM's is anonymous, that of a file system the file's."""
+    like = find(site, kind)
+    pfn = device_page(site)
+    page = site.page(pfn)
+    bits = like.entry.value & ~(0xFFFFFFFFFF << 12)
+    site.set(page.mapping, int(site.page(like.pfn).mapping))
+    site.add(page._mapcount.counter, 1)
+    site.add(site.refcount(pfn), 1)
+    site.write(unused_entry(site), (bits | pfn << 12).to_bytes(8, "little"))
+    right, wrong = "NR_ANON_MAPPED", "NR_FILE_MAPPED"
+    if kind != "anon":
+        right, wrong = wrong, right
+    counters = [node_counter(site, name) for name in (right, wrong)]
+    assert counters[0] is not None
+    assert counters[1] is not None
+    (finding,) = site.expect(DRIFT)
+    assert finding["evidence"]["counter"] == right
+    site.add(counters[0], 1)
+    site.expect_nothing()
+    site.add(counters[0], -1)
+    site.add(counters[1], 1)
+    site.expect(DRIFT, DRIFT)
 
 
 @pytest.mark.parametrize("amount", [1, -1])
