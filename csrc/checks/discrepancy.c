@@ -10,6 +10,7 @@
 #include "census/handled.h"
 #include "census/holder.h"
 #include "checks/coverage.h"
+#include "checks/keeper.h"
 #include "checks/task_stack.h"
 
 int64_t pa_discrepancy_excess(const struct pa_discrepancy *d,
@@ -137,6 +138,7 @@ static enum pa_severity milder(enum pa_severity a, enum pa_severity b)
 /* Goes through what else names @d's folio. */
 static struct pa_error *find_named(struct pa_check_context *c,
 				   const struct pa_discrepancy *d,
+				   struct pa_namers *namers,
 				   struct pa_judgement *ret)
 {
 	const struct pa_excess *excess = c->census->excess;
@@ -166,6 +168,8 @@ static struct pa_error *find_named(struct pa_check_context *c,
 		}
 		if (err)
 			break;
+		if (n < nr)
+			pa_namers_add(namers, &place);
 		severity = hit_severity(excess, hit, &place, &task);
 		if (task && waits_for_references(c->census, d, task))
 			continue;
@@ -288,13 +292,18 @@ struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 {
 	const struct pa_search_result *search = &c->census->excess->search;
 	const struct pa_handled *hand = find_hand(c, d);
+	struct pa_namers namers;
 	struct pa_error *err;
 
 	*ret = (struct pa_judgement){
 		.task = hand ? hand->task : find_collapser(c, d),
 	};
-	err = find_named(c, d, ret);
-	if (ret->task || find_unsure(c->census, d))
+	err = pa_namers_init(c, d, &namers);
+	if (!err)
+		err = find_named(c, d, &namers, ret);
+	if (!err)
+		err = pa_keeper_find(c, d, &namers, &ret->keeper);
+	if (ret->task || ret->keeper || find_unsure(c->census, d))
 		ret->severity = PA_INFO;
 	if (c->census->stacks_unread || search->unread_stacks ||
 	    search->unreadable_bytes ||
@@ -347,6 +356,8 @@ struct pa_finding *pa_discrepancy_add(struct pa_check_context *c,
 	add_slots(c, f, d);
 	if (judgement->named && *judgement->named)
 		pa_finding_text(f, "also_named_by", "%s", judgement->named);
+	if (judgement->keeper)
+		pa_finding_text(f, "may_hold", "%s", judgement->keeper);
 	if (judgement->task)
 		pa_check_add_task(c, f, judgement->task);
 	add_waiters(c, f, d);

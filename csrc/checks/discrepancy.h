@@ -34,13 +34,15 @@ bool pa_discrepancy_leaks_unknown(struct pa_check_context *context);
 /* What is known of a folio beside its counts. */
 struct pa_judgement {
 	/*
-	 * Info while a task has the folio in hand; suspect where something
-	 * else in use names it, or some stacks or holders were not in the
-	 * dump; else a bug.
+	 * Info while a task has the folio in hand, or its state tells of who
+	 * may hold it; suspect where something else in use names it, or some
+	 * stacks or holders were not in the dump; else a bug.
 	 */
 	enum pa_severity severity;
 	/* Virtual address of the task_struct; 0: no task. */
 	uint64_t task;
+	/* checks/keeper.h; NULL: nobody. */
+	const char *keeper;
 	/* What else names it, a line each; owned, may be empty. */
 	char *named;
 };

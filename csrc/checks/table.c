@@ -203,7 +203,11 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "them: page tables, page cache and swap cache, "
 		       "batches, pipes, pins and more. Where something in "
 		       "the kernel's memory still names the page it is named "
-		       "too, and the finding is milder. Rests on "
+		       "too, and the finding is milder. It is info where the "
+		       "folio's own state tells of who may hold it "
+		       "(may_hold): I/O that is under way, what its file "
+		       "system attached to it, a driver that uses the pages "
+		       "of a file of tmpfs. Rests on "
 		       "folio_expected_ref_count().",
 		.run = pa_check_refcount_leak,
 		.needs = COUNTS,

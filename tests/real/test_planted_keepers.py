@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""refcount-leak: references too many whose holder a folio's own state tells of are no fault."""
+
+from __future__ import annotations
+
+import drgn
+import pytest
+from folios import Mapped, find
+from planting import Expected, Site
+from stacks import sleeper
+
+LEAK = "refcount-leak"
+
+
+def leak(folio: Mapped, severity: str) -> Expected:
+    return LEAK, severity, folio.pfn, folio.pfn + folio.pages
+
+
+def expect(site: Site, pfn: int, severity: str) -> "dict[str, str]":
+    """The leak of that page alone is told, with that severity; gives its evidence."""
+    (finding,) = (f for f in site.audit().findings if f["check"] == LEAK and f["pfn"] == pfn)
+    told = LEAK, severity, pfn, finding["pfn_end"]
+    if severity == "info":
+        site.expect_nothing()
+        assert told in site.new_infos()
+    else:
+        site.expect(told)
+    evidence: "dict[str, str]" = finding["evidence"]
+    assert ("may_hold" in evidence) == (severity == "info")
+    return evidence
+
+
+@pytest.mark.parametrize("flag", ["PG_locked", "PG_writeback", "PG_referenced"])
+@pytest.mark.parametrize("kind", ["file", "anon"])
+def test_page_of_a_request(site: Site, kind: str, flag: str) -> None:
+    """A request of a network file system has a reference of each page, while there is I/O."""
+    folio = find(site, kind)
+    holder = sleeper(site)
+    flags = site.flags(folio.pfn)
+    site.set(flags, int(flags) | site.flag(flag))
+    site.add(site.refcount(folio.pfn), 1)
+    expect(site, folio.pfn, "bug")
+    site.set(holder.journal_info, int(site.page(folio.pfn)))
+    under_way = kind == "file" and flag != "PG_referenced"
+    evidence = expect(site, folio.pfn, "info" if under_way else "suspect")
+    if under_way:
+        assert evidence["may_hold"] == "I/O that is under way"
+        # Another that nothing names.
+        site.add(site.refcount(folio.pfn), 1)
+        expect(site, folio.pfn, "suspect")
+
+
+def test_page_of_an_extent_buffer(site: Site) -> None:
+    """What a file system attached to a page names it, and may have a reference of its own."""
+    folio = find(site, "file")
+    holder = sleeper(site)
+    flags, private = site.flags(folio.pfn), site.page(folio.pfn).private
+    if not int(flags) & site.flag("PG_private"):
+        site.set(flags, int(flags) | site.flag("PG_private"))
+        site.add(site.refcount(folio.pfn), 1)
+    site.set(private, int(holder))
+    site.add(site.refcount(folio.pfn), 1)
+    expect(site, folio.pfn, "bug")
+    site.set(holder.journal_info, int(site.page(folio.pfn)))
+    evidence = expect(site, folio.pfn, "info")
+    assert evidence["may_hold"] == "what its file system attached to it"
+    # Two, and another object.
+    site.add(site.refcount(folio.pfn), 1)
+    expect(site, folio.pfn, "suspect")
+    site.add(site.refcount(folio.pfn), -1)
+    site.set(private, int(holder) + 64)
+    expect(site, folio.pfn, "suspect")
+
+
+def shmem_page(site: Site) -> int:
+    """A page of a file of tmpfs that nobody maps."""
+    backed = site.flag("PG_swapbacked")
+    for pfn in site.lru_pages():
+        page = site.page(pfn)
+        mapping = int(page.mapping)
+        unmapped = int(page._mapcount.counter) == -1 and int(site.refcount(pfn)) == 1
+        if unmapped and mapping and not mapping & 3 and int(site.flags(pfn)) & backed:
+            return pfn
+    raise AssertionError("no such page in the dump")
+
+
+def test_page_of_a_graphics_object(site: Site) -> None:
+    """drm_gem_get_pages() has references, and nothing may name the page."""
+    unevictable = 1 << int(site.prog.constant("AS_UNEVICTABLE"))
+
+    def use(pfn: int) -> None:
+        mapping = drgn.cast("struct address_space *", site.page(pfn).mapping)
+        site.set(mapping.flags, int(mapping.flags) | unevictable)
+
+    pfn, folio = shmem_page(site), find(site, "shmem")
+    site.add(site.refcount(pfn), 1)
+    expect(site, pfn, "bug")
+    use(pfn)
+    evidence = expect(site, pfn, "info")
+    assert evidence["may_hold"] == "a driver that uses its file's pages"
+    site.add(site.refcount(pfn), 1)
+    expect(site, pfn, "bug")
+    site.add(site.refcount(pfn), -2)
+    # Memory that is mapped is none of that.
+    site.add(site.refcount(folio.pfn), 1)
+    use(folio.pfn)
+    site.expect(leak(folio, "bug"))
