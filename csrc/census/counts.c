@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "census/folio_count.h"
+#include "census/pinned.h"
 #include "census/zones_now.h"
 
 /* Uninteresting pages that are read rather than split a run: 4 KiB of them. */
@@ -78,6 +79,7 @@ static struct pa_error *count_section(void *worker, uint64_t index)
 	const uint8_t *classes = c->census->classes[index];
 	uint64_t start = sections->list.items[index].nr
 			 << sections->pages_shift;
+	size_t kept = c->counts.list.length;
 	uint64_t first, end = 0;
 	struct pa_error *err = NULL;
 
@@ -101,7 +103,10 @@ static struct pa_error *count_section(void *worker, uint64_t index)
 			pfn += run.nr;
 		}
 	}
-	return err ? err : pa_folio_count_end(c);
+	if (!err)
+		err = pa_folio_count_end(c);
+	pa_pinned_set_aside(c->kernel, &c->counts, kept);
+	return err;
 }
 
 static struct pa_error *counter_start(void *arg, void **ret)
@@ -113,6 +118,7 @@ static struct pa_error *counter_start(void *arg, void **ret)
 		return &pa_error_no_memory;
 	c->census = census;
 	c->kernel = census->kernel;
+	c->counts.pinned = census->counts->pinned;
 	c->counts.nodes = calloc(c->kernel->zones.nodes.length + 1,
 				 sizeof(*c->counts.nodes));
 
@@ -139,6 +145,14 @@ static void add_node(struct pa_node_count *to, const struct pa_node_count *from)
 		a[i] += b[i];
 }
 
+static void add_pinned(struct pa_pinned *to, const struct pa_pinned *from)
+{
+	to->folios += from->folios;
+	to->pages += from->pages;
+	to->pins += from->pins;
+	to->first_pfn = pa_min(to->first_pfn, from->first_pfn);
+}
+
 static struct pa_error *counter_finish(void *arg, void *worker, bool failed)
 {
 	struct pa_census *census = arg;
@@ -157,6 +171,7 @@ static struct pa_error *counter_finish(void *arg, void *worker, bool failed)
 	counts->maps += c->counts.maps;
 	counts->entire += c->counts.entire;
 	counts->pins += c->counts.pins;
+	add_pinned(&counts->pinned, &c->counts.pinned);
 	counts->unjudged += c->counts.unjudged;
 	if (!failed &&
 	    (!pa_array_extend(&counts->list, &c->counts.list) ||
@@ -195,9 +210,13 @@ struct pa_error *pa_census_counts(struct pa_census *census, struct pa_job *job)
 	if (!counts->nodes)
 		return &pa_error_no_memory;
 	pa_job_phase(job, "counts", nr);
+	counts->pinned.first_pfn = PA_NO_PFN;
 
-	struct pa_error *err = pa_job_run(job, &work, census, nr);
+	struct pa_error *err =
+		pa_pinner_find(census->kernel, &counts->pinned.driver);
 
+	if (!err)
+		err = pa_job_run(job, &work, census, nr);
 	if (!err)
 		err = pa_zones_now(census, &census->zones_counted);
 	if (!err && counts->list.length)

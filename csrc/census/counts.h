@@ -88,6 +88,14 @@ struct pa_node_count {
 	int64_t page_tables;
 };
 
+/* census/pinned.h */
+struct pa_pinned {
+	/* NULL: no driver pins pages and keeps none, and nothing is set aside. */
+	const char *driver;
+	/* Set aside; PA_NO_PFN: nothing. */
+	uint64_t folios, pages, pins, first_pfn;
+};
+
 struct pa_counts {
 	/* By pfn. */
 	PA_ARRAY(struct pa_discrepancy) list;
@@ -97,8 +105,9 @@ struct pa_counts {
 	/* By kind: folios, their references as stored and those explained. */
 	uint64_t folios[PA_NR_FOLIO_KINDS];
 	uint64_t stored[PA_NR_FOLIO_KINDS], explained[PA_NR_FOLIO_KINDS];
-	/* Maps and pins that the holders showed. */
+	/* Maps and pins that the holders showed; pins set aside, too. */
 	uint64_t maps, entire, pins;
+	struct pa_pinned pinned;
 	/* Folios in use that nothing says whose they are: drivers', stacks. */
 	uint64_t unjudged;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "checks/keeper.h"
 
+#include "census/pinned.h"
 #include "checks/discrepancy.h"
 
 /* What the target lacks says nothing. */
@@ -76,6 +77,7 @@ struct pa_error *pa_keeper_find(struct pa_check_context *c,
 {
 	const struct pa_page_format *f = &c->kernel->page_format;
 	int64_t excess = pa_discrepancy_excess(d, PA_COUNT_REFCOUNT);
+	uint64_t pins = pa_whole_pins(&c->kernel->mapcount_format, d);
 	struct pa_error *err;
 	bool graphics;
 
@@ -93,6 +95,9 @@ struct pa_error *pa_keeper_find(struct pa_check_context *c,
 	/* Until v6.16 alloc_extent_buffer() kept what the page came with. */
 	else if (namers->attached && excess == 1)
 		*ret = "what its file system attached to it";
+	/* Whoever keeps the pages that it pinned: xdp_umem_pin_pages(). */
+	else if (pins && namers->words >= pins)
+		*ret = "who pinned it";
 	if (*ret)
 		return NULL;
 	err = is_graphics(c, d, excess, &graphics);

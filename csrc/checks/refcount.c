@@ -54,10 +54,29 @@ static struct pa_error *visit_underflow(struct pa_check_context *c,
 	return excess(d) < 0 ? report(c, PA_CHECK_REFCOUNT_UNDERFLOW, d) : NULL;
 }
 
+/* Pins that were set aside; whether one of them leaked nobody can tell. */
+static void tell_pinned(struct pa_check_context *c)
+{
+	const struct pa_pinned *pinned = &c->census->counts->pinned;
+	struct pa_finding *f;
+
+	if (!pinned->folios || pa_discrepancy_leaks_unknown(c))
+		return;
+	f = pa_finding_add(c->findings, PA_CHECK_REFCOUNT_LEAK, PA_INFO,
+			   PA_NO_PFN, PA_NO_PFN,
+			   "%" PRIu64 " folios have pins of nobody who is "
+			   "known: %s may pin pages without keeping them",
+			   pinned->folios, pinned->driver);
+	pa_finding_number(f, "pages", (int64_t)pinned->pages);
+	pa_finding_number(f, "pins", (int64_t)pinned->pins);
+	pa_finding_hex(f, "first_pfn", pinned->first_pfn);
+}
+
 struct pa_error *pa_check_refcount_leak(struct pa_check_context *c,
 					struct pa_check_result *result)
 {
 	pa_discrepancy_leak_coverage(c, result);
+	tell_pinned(c);
 	return pa_discrepancies_visit(c, visit_leak);
 }
 

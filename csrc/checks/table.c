@@ -207,7 +207,10 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "folio's own state tells of who may hold it "
 		       "(may_hold): I/O that is under way, what its file "
 		       "system attached to it, a driver that uses the pages "
-		       "of a file of tmpfs. Rests on "
+		       "of a file of tmpfs, pins of who has the page's "
+		       "address. Pins that nothing else tells of are one info "
+		       "for all folios where a driver is loaded that keeps no "
+		       "pages (VFIO, iommufd, RDMA, vDPA). Rests on "
 		       "folio_expected_ref_count().",
 		.run = pa_check_refcount_leak,
 		.needs = COUNTS,

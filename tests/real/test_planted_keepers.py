@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import drgn
 import pytest
+from drgn.helpers.linux.list import list_for_each_entry
 from folios import Mapped, find
-from planting import Expected, Site
+from planting import LIST_POISON, Expected, Site, has_member, node_counter
 from stacks import sleeper
 
 LEAK = "refcount-leak"
+#: GUP_PIN_COUNTING_BIAS
+PIN_BIAS = 1024
 
 
 def leak(folio: Mapped, severity: str) -> Expected:
@@ -105,3 +110,92 @@ def test_page_of_a_graphics_object(site: Site) -> None:
     site.add(site.refcount(folio.pfn), 1)
     use(folio.pfn)
     site.expect(leak(folio, "bug"))
+
+
+# Pins.
+
+
+def pincount(site: Site, folio: Mapped) -> drgn.Object:
+    """Of a folio of more than two pages."""
+    try:
+        whole = drgn.Object(site.prog, "struct folio", address=int(site.page(folio.pfn)))
+        if has_member(whole, "_pincount"):
+            return whole._pincount.counter
+    except LookupError:
+        pass
+    return site.page(folio.pfn + 2).hpage_pinned_refcount.counter
+
+
+def pin(site: Site, folio: Mapped, nr: int) -> None:
+    """Pin a folio, as pin_user_pages() does."""
+    acquired = node_counter(site, "NR_FOLL_PIN_ACQUIRED")
+    assert acquired is not None
+    site.add(acquired, nr)
+    if folio.pages > 2:
+        site.add(pincount(site, folio), nr)
+        site.add(site.refcount(folio.pfn), nr)
+    else:
+        site.add(site.refcount(folio.pfn), nr * PIN_BIAS)
+
+
+def name_module(site: Site, name: str) -> None:
+    """Let the first module be one of that name."""
+    modules = list_for_each_entry("struct module", site.prog["modules"].address_of_(), "list")
+    site.write(int(next(iter(modules)).name.address_of_()), name.encode() + b"\0")
+
+
+def set_aside(site: Site) -> "list[dict[str, Any]]":
+    """What is told of pins of a driver that keeps no pages."""
+    found = (f for f in site.audit().findings if f["check"] == LEAK and f["pfn"] is None)
+    return [f["evidence"] for f in found]
+
+
+@pytest.mark.parametrize("driver", ["vfio_iommu_type1", "iommufd", "ib_uverbs", "vhost_vdpa"])
+def test_guest_memory(site: Site, driver: str) -> None:
+    """A driver pinned pages, and has their addresses in the IOMMU only."""
+    small, large, huge = (find(site, kind) for kind in ("anon", "thp", "hugetlb"))
+    pin(site, small, 2)
+    pin(site, large, large.pages)
+    pin(site, huge, huge.pages)
+    site.expect(*(leak(folio, "bug") for folio in (small, large, huge)))
+    assert set_aside(site) == []
+    name_module(site, driver)
+    site.expect_nothing()
+    (evidence,) = set_aside(site)
+    assert evidence == {
+        "pages": 1 + large.pages + huge.pages,
+        "pins": 2 + large.pages + huge.pages,
+        "first_pfn": hex(min(small.pfn, large.pfn, huge.pfn)),
+    }
+    # Beside the pins a reference leaks.
+    for folio in (small, huge):
+        site.add(site.refcount(folio.pfn), 1)
+    site.expect(leak(small, "bug"), leak(huge, "bug"))
+    (evidence,) = set_aside(site)
+    assert evidence["pins"] == large.pages
+
+
+def test_driver_of_another_name(site: Site) -> None:
+    folio = find(site, "anon")
+    pin(site, folio, 1)
+    name_module(site, "vfio_iommu_type10")
+    site.expect(leak(folio, "bug"))
+    # A list that leads nowhere may have any.
+    site.set(site.prog["modules"].next, LIST_POISON[0])
+    site.expect_nothing()
+    (evidence,) = set_aside(site)
+    assert evidence["pins"] == 1
+
+
+@pytest.mark.parametrize("kind", ["anon", "thp"])
+def test_pinned_pages_that_are_kept(site: Site, kind: str) -> None:
+    """An array of those that a driver pinned (AF_XDP) names each."""
+    folio = find(site, kind)
+    holder = sleeper(site)
+    pin(site, folio, 1)
+    site.set(holder.journal_info, int(site.page(folio.pfn)))
+    evidence = expect(site, folio.pfn, "info")
+    assert evidence["may_hold"] == "who pinned it"
+    # One more than words that name it.
+    pin(site, folio, 1)
+    expect(site, folio.pfn, "suspect")
