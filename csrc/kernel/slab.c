@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "kernel/list.h"
 
 /* KMALLOC_MAX_CACHE_SIZE is 8 KiB, caches of other objects go to 4 MiB. */
@@ -97,9 +98,11 @@ struct pa_error *pa_kmem_cache_read(struct pa_memory *memory,
 				   "no kmem_cache at 0x%" PRIx64, address);
 	err = pa_memory_read_string(memory, name, result.name,
 				    sizeof(result.name));
-	if (!err)
-		*ret = result;
-	return err;
+	if (err)
+		return err;
+	pa_text_make_printable(result.name);
+	*ret = result;
+	return NULL;
 }
 
 struct reading {

@@ -369,6 +369,22 @@ static void test_caches(void)
 	destroy(m);
 }
 
+/* One damaged byte of a name is no reason to know nothing of its objects. */
+static void test_damaged_name(void)
+{
+	struct slabs_machine *m = create();
+	struct view view;
+	uint64_t name;
+
+	memcpy(&name, fixed(m, m->cache) + CACHE_NAME, sizeof(name));
+	fixed(m, name - MACHINE_IMAGE)[2] = 0xff;
+	open_view(m, &view);
+	CHECK(pa_slabs_cache_named(view.census->slabs, "th?ngs"));
+	CHECK(nr_allocated(&view, 0) == NR_OBJECTS);
+	close_view(&view);
+	destroy(m);
+}
+
 static void test_chains(void)
 {
 	struct slabs_machine *m = create();
@@ -561,6 +577,7 @@ static void test_kfence(void)
 int main(void)
 {
 	test_caches();
+	test_damaged_name();
 	test_chains();
 	test_stock();
 	test_hostile();
