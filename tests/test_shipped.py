@@ -98,3 +98,10 @@ def test_a_processor_is_left_to_a_running_kernel() -> None:
     running = Source.from_callback(opened.source.read, info["vmcoreinfo"], True, info["machine"])
     assert Kernel(running, opened.layout).threads == max(processors - 1, 1)
     assert Kernel(running, opened.layout, threads=processors).threads == processors
+
+
+@pytest.mark.parametrize("max_cpu", [-1, 1 << 32])
+def test_bounds_that_are_none(max_cpu: int) -> None:
+    opened = target.open_target([str(ROOT / f"vmcores/{DUMPS[0]}.kdump")])
+    with pytest.raises((ValueError, OverflowError)):
+        opened.kernel.audit(max_cpu=max_cpu)

@@ -329,13 +329,17 @@ PyObject *pa_py_audit(struct pa_module_state *state,
 	bool selected[PA_NR_CHECKS] = { false };
 	PyObject *tuple = Py_None;
 	struct pa_earlier earlier = {};
-	unsigned int max_cpu = 0;
-	int picture = 0;
+	int max_cpu = 0, picture = 0;
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO$IpO:audit", keywords,
+	if (!PyArg_ParseTupleAndKeywords(args, kwds, "|OO$ipO:audit", keywords,
 					 &names, &progress, &max_cpu, &picture,
 					 &tuple))
 		return NULL;
+	if (max_cpu < 0) {
+		PyErr_SetString(PyExc_ValueError,
+				"max_cpu must not be negative");
+		return NULL;
+	}
 
 	struct pa_job job;
 	struct audit_call call = {
@@ -347,7 +351,7 @@ PyObject *pa_py_audit(struct pa_module_state *state,
 	};
 
 	pa_job_init(&job, threads);
-	job.max_cpu = max_cpu;
+	job.max_cpu = (unsigned int)max_cpu;
 	if ((names == Py_None || select_checks(names, selected)) &&
 	    (tuple == Py_None || copy_earlier(tuple, &earlier)) &&
 	    !pa_watch_run(state, audit_call_run, &call, &job, progress))
