@@ -7,10 +7,12 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, NoReturn, Optional, Sequence
+import traceback
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, NoReturn, Optional, Sequence
 
-from drgn_contrib.output import STDOUT, OutputFile, output_file, print_text
+from drgn_contrib.output import STDOUT, OutputError, OutputFile, output_file, print_text
 from drgn_contrib.page_argument import UsageError, is_page, page_number, pfn_of
 from drgn_contrib.report import ExitStatus
 
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 #: Far behind everybody who has something to do, and not starved.
 LIVE_NICE = 10
 
+_MAX_THREADS = 1024
+#: 2^60 bytes: what setrlimit() takes for a number.
+_MAX_MIB = 1 << 40
+
 _EPILOG = """\
 exit status of an audit: 0 nothing above "info" and every check ran or does not
 apply; 1 at least one bug or suspect; 2 the target can't be analysed; 3 nothing
-above "info", but a check was partial, skipped or failed; 64 wrong usage; 130
-interrupted
+above "info", but a check was partial, skipped or failed; 64 wrong usage; 70 a
+mistake of pageaudit's own; 74 the report can't be written; 130 interrupted
 
 other commands:
   pageaudit page TARGET PFN|0xADDR|phys:0xADDR...   what is known of a page
@@ -41,6 +47,18 @@ command is given as ./NAME.
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    """A type of arguments: what the kernel takes, or C, whose numbers have an end."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"it must be from {low} to {high}")
+        return value
+
+    return number
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +80,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "-j",
         "--threads",
         metavar="N",
-        type=int,
+        type=_number(0, _MAX_THREADS),
         default=0,
         help="threads to use (default: one a processor; live, one less)",
     )
@@ -73,21 +91,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nice",
         metavar="N",
-        type=int,
-        default=LIVE_NICE,
-        help="with --live: how nice to be to other processes (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-cpu",
-        metavar="PERCENT",
-        type=int,
-        default=0,
-        help="use at most so much of one processor while auditing (default: no bound)",
+        type=_number(-20, 19),
+        help=f"with --live: how nice to be to other processes (default: {LIVE_NICE})",
     )
     parser.add_argument(
         "--max-memory",
         metavar="MIB",
-        type=int,
+        type=_number(0, _MAX_MIB),
         default=0,
         help="give up rather than use more memory (default: no bound)",
     )
@@ -107,6 +117,13 @@ def _audit_parser() -> argparse.ArgumentParser:
     _add_common(parser)
     parser.add_argument(
         "--checks", metavar="ID,...", help="run only these checks (see pageaudit checks)"
+    )
+    parser.add_argument(
+        "--max-cpu",
+        metavar="PERCENT",
+        type=_number(0, 100 * _MAX_THREADS),
+        default=0,
+        help="use at most so much of one processor (default: no bound)",
     )
     parser.add_argument(
         "--html",
@@ -193,14 +210,13 @@ def _open(options: argparse.Namespace, files: Sequence[str]) -> OpenedTarget:
     from drgn_contrib.bounds import be_nice, bound_memory
     from drgn_contrib.target import KCORE, open_target
 
-    for name in ("threads", "max_cpu", "max_memory"):
-        if getattr(options, name) < 0:
-            raise UsageError(f"--{name.replace('_', '-')} must not be negative")
     if options.live == bool(files):
         raise UsageError("give either a TARGET or --live")
     if options.live:
         files = [KCORE]
-        be_nice(options.nice)
+        be_nice(LIVE_NICE if options.nice is None else options.nice)
+    elif options.nice is not None:
+        raise UsageError("--nice goes with --live")
     if options.max_memory:
         bound_memory(options.max_memory << 20)
     return open_target(files, options.symbols, threads=options.threads)
@@ -255,16 +271,28 @@ class _Output:
         return form in self._files
 
     def write(self, text: str, data: Any, html: str = "") -> None:
-        """All that is asked for; with "-" nothing else on standard output."""
-        if "html" in self._files:
-            self._write("html", html)
-        if "json" in self._files:
-            self._write("json", json.dumps(data, indent=2) + "\n")
-        if not self._alone:
-            print_text(text)
+        """All that is asked for; with "-" nothing else on standard output.
 
-    def _write(self, form: str, content: str) -> None:
-        file = self._files[form]
+        What can be written is, whatever becomes of the rest.
+
+        :raises OutputError: Some of it can't be written.
+        """
+        errors = []
+        # Text first: it needs no room on a disk that is full.
+        for form in ("text", "html", "json"):
+            try:
+                if form in self._files:
+                    content = html if form == "html" else json.dumps(data, indent=2) + "\n"
+                    self._write(self._files[form], content)
+                elif form == "text" and not self._alone:
+                    print_text(text)
+            except OutputError as error:
+                errors.append(str(error))
+        if errors:
+            raise OutputError("; ".join(errors))
+
+    @staticmethod
+    def _write(file: Optional[OutputFile], content: str) -> None:
         if file is None:
             print_text(content)
         else:
@@ -400,15 +428,30 @@ def _run(argv: Sequence[str]) -> int:
         return _main_audit(argv)
     except UsageError as error:
         status, message = ExitStatus.USAGE, str(error)
-    except ValueError as error:
-        # An argument that only the core could judge: a pfn beyond memory.
-        status, message = ExitStatus.USAGE, str(error)
+    except OutputError as error:
+        status, message = ExitStatus.OUTPUT, str(error)
     except (TargetError, OSError) as error:
         status, message = ExitStatus.TARGET, str(error)
     except MemoryError:
         status, message = ExitStatus.TARGET, "out of memory, or of what --max-memory allows"
-    print(f"pageaudit: {clean(message)}", file=sys.stderr)
+    _say(clean(message))
     return status
+
+
+def _say(message: str) -> None:
+    """One line on standard error, if anybody can have it: the exit status says it, too."""
+    with contextlib.suppress(OSError):
+        print(f"pageaudit: {message}", file=sys.stderr)
+
+
+def _replace_closed() -> None:
+    """Let no file that is opened be standard output or standard error, if these are closed."""
+    file = os.open(os.devnull, os.O_RDWR)
+    while file <= 2:
+        file = os.dup(file)
+    os.close(file)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -416,7 +459,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     # What drgn warns of in a dump or its debug info, the report says in its own words.
     logging.getLogger("drgn").setLevel(logging.CRITICAL)
     try:
+        _replace_closed()
         return int(_run(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
-        print("pageaudit: interrupted", file=sys.stderr)
+        _say("interrupted")
         return ExitStatus.INTERRUPTED
+    except Exception:  # noqa: BLE001
+        # Python's own status for it is 1: that bugs were found.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        _say("this is a mistake of pageaudit's own, please report it")
+        return ExitStatus.INTERNAL

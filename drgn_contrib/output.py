@@ -13,6 +13,11 @@ from typing import Iterator, Optional, Sequence
 
 from drgn_contrib.page_argument import UsageError
 
+
+class OutputError(Exception):
+    """What is done can't be written: exit status 74."""
+
+
 #: Instead of a file: standard output, and nothing else there.
 STDOUT = "-"
 
@@ -37,7 +42,7 @@ class OutputFile:
         try:
             self._try()
         except OSError as error:
-            raise self._error(error) from None
+            raise UsageError(self._message(error)) from None
 
     def _try(self) -> None:
         if os.path.isdir(self._real):
@@ -59,7 +64,7 @@ class OutputFile:
     def write(self, content: str) -> None:
         """Put the content in its place.
 
-        :raises UsageError: It can't be written.
+        :raises OutputError: It can't be written.
         """
         try:
             if not _is_special(self._real):
@@ -71,7 +76,7 @@ class OutputFile:
                 os.replace(self._temporary, self._real)
                 self._temporary = None
         except OSError as error:
-            raise self._error(error) from None
+            raise OutputError(self._message(error)) from None
 
     def _mode(self) -> int:
         """As it was, or as the umask has it."""
@@ -81,8 +86,8 @@ class OutputFile:
         os.umask(mask)
         return 0o666 & ~mask
 
-    def _error(self, error: OSError) -> UsageError:
-        return UsageError(f"can't write {self._path}: {error.strerror}")
+    def _message(self, error: OSError) -> str:
+        return f"can't write {self._path}: {error.strerror}"
 
     def discard(self) -> None:
         """Leave what was there, if it is not written."""
@@ -123,10 +128,18 @@ def output_file(path: str, others: Sequence[str] = ()) -> Iterator[Optional[Outp
 
 
 def print_text(text: str) -> None:
-    """To standard output, whose reader may have gone."""
+    """To standard output, whose reader may have gone.
+
+    :raises OutputError: It can't be written.
+    """
+    if sys.stdout is None:
+        raise OutputError("can't write to standard output: it is closed")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # The interpreter flushes once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            message = f"can't write to standard output: {error.strerror}"
+            raise OutputError(message) from None

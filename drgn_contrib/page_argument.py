@@ -39,7 +39,10 @@ def page_number(text: str) -> "tuple[str, int]":
 
 
 def pfn_of(kernel: Kernel, kind: str, number: int) -> int:
-    """The pfn that a page's number means."""
+    """The pfn that a page's number means.
+
+    :raises UsageError: It means none, or there can be no such pfn.
+    """
     pfn: Optional[int] = number
     if kind == "phys":
         pfn = number // kernel.numbers()["page_size"]
@@ -47,4 +50,8 @@ def pfn_of(kernel: Kernel, kind: str, number: int) -> int:
         pfn = kernel.resolve(number)
     if pfn is None:
         raise UsageError(f"{number:#x} is no address of a struct page or of the direct map")
+    try:
+        kernel.page(pfn)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     return pfn

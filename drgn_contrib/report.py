@@ -37,6 +37,9 @@ class ExitStatus(enum.IntEnum):
     #: Nothing above info, but a check was partial, skipped or failed.
     PARTIAL = 3
     USAGE = 64
+    #: A mistake of ours, and OUTPUT: what was found can't be written. As sysexits.h has them.
+    INTERNAL = 70
+    OUTPUT = 74
     INTERRUPTED = 130
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from files import EM_AARCH64, EM_X86_64, ET_CORE, ET_EXEC, elf, kdump
 from drgn_contrib import _pageaudit, cli
 from drgn_contrib.page_argument import page_number
 
+SHIPPED = Path(__file__).resolve().parent.parent / "vmcores" / "v7.2-soft-offline-leak.kdump"
 COMMAND = Path(sys.executable).with_name("pageaudit")
 
 
@@ -95,6 +97,16 @@ def test_escapes_of_a_dump_do_not_reach_the_terminal(tmp_path: Path) -> None:
         ["vmcore", "--checks", "section-state,no-such-check"],
         ["vmcore", "-j", "many"],
         ["vmcore", "-j", "-1"],
+        ["vmcore", "-j", "99999999999"],
+        ["vmcore", "--max-memory", "-1"],
+        ["vmcore", "--max-memory", "99999999999999"],
+        ["vmcore", "--max-cpu", "-1"],
+        ["vmcore", "--max-cpu", "99999999999"],
+        ["--live", "--nice", "99999999999999"],
+        ["vmcore", "--nice", "5"],
+        ["map", "vmcore", "--max-cpu", "50"],
+        ["page", "vmcore", "0x1", "--max-cpu", "50"],
+        ["who", "vmcore", "0x1", "--max-cpu", "50"],
         ["vmcore", "--json", "/nonexistent/directory/file"],
         ["map"],
         ["page"],
@@ -152,6 +164,70 @@ def test_reader_may_leave() -> None:
             [str(COMMAND), "checks"], stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
         )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def shell(redirection: str, *arguments: "str | Path") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", str(COMMAND), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+def test_standard_output_that_takes_nothing(redirection: str, tmp_path: Path) -> None:
+    """The other file is written all the same."""
+    out = tmp_path / "map.json"
+    done = shell(redirection, "map", SHIPPED, "--json", out)
+    assert done.returncode == 74
+    assert "standard output" in one_sentence(done)
+    assert json.loads(out.read_text())["map"]
+    assert shell(redirection, "checks").returncode == 74
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+def test_standard_error_that_takes_nothing(redirection: str, tmp_path: Path) -> None:
+    """It changes neither the answer nor the status."""
+    done = shell(redirection, SHIPPED, "--summary", "--checks", "page-links")
+    assert (done.returncode, done.stdout[:11]) == (0, "pageaudit: ")
+    assert shell(redirection, tmp_path / "missing").returncode == 2
+    assert shell(redirection, "map").returncode == 64
+
+
+@pytest.mark.parametrize("form", ["--json", "--html"])
+def test_file_that_there_is_no_room_for(form: str, tmp_path: Path) -> None:
+    """The text is printed, and the other file written; only then is it said."""
+    other = {"--json": "--html", "--html": "--json"}[form]
+    out = tmp_path / "out"
+    done = pageaudit(SHIPPED, "--summary", form, "/dev/full", other, out)
+    assert (done.returncode, done.stdout[:11]) == (74, "pageaudit: ")
+    assert done.stderr == "pageaudit: can't write /dev/full: No space left on device\n"
+    assert out.stat().st_size > 1000
+
+
+def test_a_pfn_beyond_memory_is_wrong_usage() -> None:
+    for command in ("page", "who"):
+        done = pageaudit(command, SHIPPED, str(1 << 50))
+        assert done.returncode == 64
+        assert "beyond physical memory" in one_sentence(done)
+
+
+def test_a_mistake_of_ours_is_no_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And no wrong usage."""
+
+    def fail(*_: object) -> None:
+        raise ValueError("what nobody thought of")
+
+    monkeypatch.setattr(cli, "_open", fail)
+    assert cli.main(["map", "vmcore"]) == 70
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "what nobody thought of" in err
+    assert err.endswith("pageaudit: this is a mistake of pageaudit's own, please report it\n")
 
 
 @pytest.mark.parametrize(
