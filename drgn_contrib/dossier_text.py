@@ -228,8 +228,11 @@ def _one_reference(page: Mapping[str, Any], reference: Mapping[str, Any]) -> Ite
 
 def waiter_lines(page: Mapping[str, Any]) -> Iterator[str]:
     """Tasks that wait for it, if there are any."""
-    if page["waiters"]:
+    unknown = page.get("waiters_unknown")
+    if page["waiters"] or unknown:
         yield from heading("Who waits for it")
+    if unknown:
+        yield from wrap(f"not known: {unknown}", "  ", "      ")
     for waiter in page["waiters"]:
         who = "a request of io_uring"
         if int(waiter["task"], 16):

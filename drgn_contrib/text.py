@@ -426,6 +426,8 @@ def _map_lines(memory: Mapping[str, Any], target: Target) -> Iterator[str]:
         f"{plural(memory['sections'], 'section')}, {memory['sections_online']} of them online",
         "memory   ",
     )
+    for unread in memory["unread"]:
+        yield from wrap(f"{unread['part']}: {unread['why']}", "unread   ")
 
     yield from heading("Physical memory")
     yield from table(

@@ -136,8 +136,11 @@ def _rank(word: Mapping[str, Any]) -> "tuple[bool, bool, int]":
 
 def _unread(page: Mapping[str, Any], search: Mapping[str, Any]) -> "dict[str, str]":
     """Why the answer may lack something."""
+    unread = []
     if page["holders_unread"]:
-        return {"unread": "some holders"}
+        unread.append("some holders")
+    if page["waiters_unknown"]:
+        unread.append("who waits for it")
     if search["unreadable_bytes"] or search["unread_stacks"]:
-        return {"unread": "some of the kernel's memory"}
-    return {}
+        unread.append("some of the kernel's memory")
+    return {"unread": ", ".join(unread)} if unread else {}

@@ -48,11 +48,16 @@ def _about(page: Mapping[str, Any]) -> "dict[str, Any]":
         f"free objects ({searched['free_objects']}) and below stack pointers "
         f"({searched['dead_stack']}) don't count"
     )
-    if searched["excluded_bytes"] or searched["unreadable_bytes"]:
-        about["not searched"] = (
-            f"{size(searched['excluded_bytes'])} left out of the dump, "
-            f"{size(searched['unreadable_bytes'])} unreadable"
-        )
+    left = [
+        f"{size(searched['excluded_bytes'])} left out of the dump",
+        f"{size(searched['unreadable_bytes'])} unreadable",
+    ]
+    if searched["unread_stacks"]:
+        left.append(f"{plural(searched['unread_stacks'], 'stack')} that could not be read")
+    if any(searched[what] for what in ("excluded_bytes", "unreadable_bytes", "unread_stacks")):
+        about["not searched"] = ", ".join(left)
+    if page.get("unread"):
+        about["unread"] = page["unread"]
     return about
 
 

@@ -126,6 +126,7 @@ MEMORY: "dict[str, Any]" = {
     "sections": 8,
     "sections_online": 7,
     "section_pages": 32768,
+    "unread": [],
     "pages": 262030,
     "zones": [
         {

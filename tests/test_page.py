@@ -16,6 +16,8 @@ from test_cli import pageaudit
 from drgn_contrib import target
 from drgn_contrib.dossier import dossiers
 from drgn_contrib.dossier_text import dossier_text
+from drgn_contrib.who import _unread, who
+from drgn_contrib.who_text import who_texts
 
 ROOT = Path(__file__).resolve().parent.parent
 OWNER = "v6.12-page-owner"
@@ -211,6 +213,23 @@ def test_json_of_the_command() -> None:
     pages = json.loads(done.stdout)
     page_validator().validate(pages)
     assert [str(page["pfn"]) for page in pages] == pfns
+
+
+def test_what_is_not_known_is_said() -> None:
+    """Of a page, and of who holds it: what makes the exit status 3."""
+    pfn = event(OWNER, "anon")["pfn"]
+    page = dossier(OWNER, pfn)
+    assert "not known:" not in dossier_text(page)
+    page["waiters_unknown"] = "wait queues can't be read"
+    assert "  not known: wait queues can't be read\n" in dossier_text(page)
+    (answer,) = who(opened(OWNER), [pfn])
+    made = " ".join(who_texts([answer]).split())
+    assert not re.search("unread|stacks that", made)
+    answer["searched"]["unread_stacks"] = 2
+    assert "2 stacks that could not be read" in " ".join(who_texts([answer]).split())
+    searched = {"unreadable_bytes": 0, "unread_stacks": 0}
+    answer.update(_unread({"holders_unread": [], "waiters_unknown": "so"}, searched))
+    assert re.search(r"^unread +who waits for it$", who_texts([answer]), re.M)
 
 
 def test_who() -> None:

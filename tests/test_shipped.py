@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import faulthandler
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 from reports import Approve, check_report
 from test_cli import pageaudit
 
-from drgn_contrib import run, target, text
+from drgn_contrib import cli, run, target, text
 from drgn_contrib._pageaudit import Kernel, Source, TargetError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,3 +106,47 @@ def test_bounds_that_are_none(max_cpu: int) -> None:
     opened = target.open_target([str(ROOT / f"vmcores/{DUMPS[0]}.kdump")])
     with pytest.raises((ValueError, OverflowError)):
         opened.kernel.audit(max_cpu=max_cpu)
+
+
+@pytest.mark.parametrize(
+    ("pfn", "part", "why"),
+    [
+        (0x159, "memory blocks", "2 of them could not be read"),
+        (0x928, "device memory", "1 of its maps could not be read"),
+        (0x132E3, "zones", "physical memory at 0x132e31c8 is not in the dump"),
+        (0x17622, "zones", "1 of their tables of counters could not be read"),
+    ],
+)
+def test_map_of_what_could_not_be_read(
+    pfn: int,
+    part: str,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """One page that the dump lacks: it says so, and nothing is taken for absent."""
+    path = str(ROOT / "vmcores/v7.2-soft-offline-leak.kdump")
+    opened = target.open_target([path])
+    info = opened.source.info
+
+    def read(phys: int, length: int) -> Optional[bytes]:
+        if phys >> 12 <= pfn <= (phys + length - 1) >> 12:
+            return None
+        try:
+            return opened.source.read(phys, length)
+        except TargetError:
+            return None
+
+    source = Source.from_callback(read, info["vmcoreinfo"], False, info["machine"])
+    torn = dataclasses.replace(opened, source=source, kernel=Kernel(source, opened.layout))
+    monkeypatch.setattr(cli, "_open", lambda *_: torn)
+    out = tmp_path / "map.json"
+    assert cli.main(["map", path, "--json", str(out)]) == 3
+    assert f"unread   {part}: {why}\n" in capsys.readouterr().out
+    made = json.loads(out.read_text())
+    assert made["unread"] == [{"part": part, "why": why}]
+    # Its counters are what such a zone lacks.
+    exact = [zone["free"] for zone in opened.kernel.memory()["zones"]]
+    free = [zone["free"] for zone in made["zones"]]
+    assert (free == [None, *exact[1:]]) if pfn == 0x17622 else (free in (exact, []))

@@ -4,6 +4,59 @@
 
 #define ULL(x) ((unsigned long long)(x))
 
+static const char *const part_names[PA_NR_PARTS] = {
+	[PA_PART_CPUS] = "CPUs",
+	[PA_PART_ZONES] = "zones",
+	[PA_PART_BLOCKS] = "memory blocks",
+	[PA_PART_PGMAPS] = "device memory",
+};
+
+static bool append_unread(PyObject *list, const char *part, PyObject *why)
+{
+	return pa_py_append(list, Py_BuildValue("{s:s,s:N}", "part", part,
+						"why", why));
+}
+
+static bool append_unreadable(PyObject *list, const char *part, uint64_t nr,
+			      const char *what)
+{
+	return !nr ||
+	       append_unread(list, part,
+			     PyUnicode_FromFormat("%llu %s could not be read",
+						  ULL(nr), what));
+}
+
+/* What is there and could not be read; not what this kernel has not. */
+static PyObject *unread_list(const struct pa_kernel *kernel)
+{
+	PyObject *list = PyList_New(0);
+	uint64_t inexact = 0;
+	bool ok = list;
+
+	for (size_t i = 0; i < kernel->zones.list.length; i++)
+		inexact += !kernel->zones.list.items[i].stats_exact;
+	for (int i = 0; ok && i < PA_NR_PARTS; i++) {
+		const struct pa_error *err = kernel->parts[i];
+
+		ok = !err || err->code == PA_ERROR_MISSING ||
+		     append_unread(list, part_names[i],
+				   PyUnicode_FromString(err->message));
+	}
+	ok = ok &&
+	     append_unreadable(list, "sections",
+			       kernel->sections.unreadable_roots,
+			       "pages of the section table") &&
+	     append_unreadable(list, part_names[PA_PART_ZONES], inexact,
+			       "of their tables of counters") &&
+	     append_unreadable(list, part_names[PA_PART_BLOCKS],
+			       kernel->blocks.unreadable, "of them") &&
+	     append_unreadable(list, part_names[PA_PART_PGMAPS],
+			       kernel->pgmaps.unreadable, "of its maps");
+	if (!ok)
+		Py_CLEAR(list);
+	return list;
+}
+
 static PyObject *zone_list(const struct pa_kernel *kernel)
 {
 	PyObject *list = PyList_New(0);
@@ -11,20 +64,23 @@ static PyObject *zone_list(const struct pa_kernel *kernel)
 
 	for (size_t i = 0; list && i < zones->list.length; i++) {
 		const struct pa_zone *zone = &zones->list.items[i];
-		int64_t free_pages = 0;
+		int64_t nr;
+		PyObject *free_pages =
+			zone->stats_exact && pa_zone_free_pages(kernel->layout,
+								zone, &nr) ?
+				PyLong_FromLongLong(nr) :
+				Py_NewRef(Py_None);
 
-		pa_zone_free_pages(kernel->layout, zone, &free_pages);
 		if (!pa_py_append(
 			    list,
-			    Py_BuildValue("{s:I,s:s,s:K,s:K,s:K,s:K,s:L,s:K}",
+			    Py_BuildValue("{s:I,s:s,s:K,s:K,s:K,s:K,s:N,s:K}",
 					  "node", zone->node, "name",
 					  zone->name, "start_pfn",
 					  ULL(zone->start_pfn), "spanned",
 					  ULL(zone->spanned), "present",
 					  ULL(zone->present), "managed",
 					  ULL(zone->managed), "free",
-					  (long long)free_pages,
-					  "nr_isolate_pageblock",
+					  free_pages, "nr_isolate_pageblock",
 					  ULL(zone->nr_isolate_pageblock))))
 			Py_CLEAR(list);
 	}
@@ -202,7 +258,8 @@ PyObject *pa_py_memory(const struct pa_kernel *kernel)
 	      pa_py_set(dict, "zones", zone_list(kernel)) &&
 	      pa_py_set(dict, "pgmaps", pgmap_list(kernel)) &&
 	      pa_py_set(dict, "blocks", block_list(kernel)) &&
-	      pa_py_set(dict, "map", state_map(kernel))))
+	      pa_py_set(dict, "map", state_map(kernel)) &&
+	      pa_py_set(dict, "unread", unread_list(kernel))))
 		Py_CLEAR(dict);
 	return dict;
 }
