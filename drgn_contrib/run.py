@@ -70,12 +70,12 @@ def run(
     else:
         result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
     symbols, findings = Symbols(opened), result["findings"]
+    unjudged: Mapping[str, int] = {}
     walkers = [dict(walker, variables=[]) for walker in result["walkers"]]
     # A running kernel's memory and stacks are others by now.
     if not live:
         if any(check["id"] == "stale-page-reference" for check in result["checks"]):
-            findings = typed.name_pointers(opened, symbols, findings)
-            findings = [*findings, *typed.name_numbers(opened, symbols, findings)]
+            findings, unjudged = typed.name_all(opened, symbols, findings)
         walkers = walking.name_variables(opened, symbols, walkers)
         findings = walking.judge(findings, walkers)
     log = read_log(kernel)
@@ -88,6 +88,7 @@ def run(
         memory=_memory(memory),
         coverage={
             **result["coverage"],
+            **unjudged,
             "log_records": len(records["records"]),
             "log_records_unreadable": records["unreadable"],
             "log_not_read": int(records["error"] is not None),

@@ -7,7 +7,8 @@ The C core tells words that look like pointers, as a hint. What drgn knows to be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+import itertools
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
 
 from drgn_contrib.members import Members
 
@@ -27,10 +28,27 @@ _STALE = "stale-page-reference"
 _UNUSABLE = {"offline": "offline", "hole": "in a hole", "altmap": "metadata of an altmap"}
 
 
-def name_pointers(
+def name_all(
+    opened: OpenedTarget, symbols: Symbols, findings: Sequence[Dict[str, Any]]
+) -> "Tuple[List[Dict[str, Any]], Dict[str, int]]":
+    """The findings of an audit, and what names its pages by type; what was too much to look at."""
+    # Without types nothing has a name that is worth a search of all memory.
+    if symbols.program() is None:
+        return list(findings), {}
+    runs = [run for run in opened.kernel.memory()["map"] if run["state"] in _UNUSABLE]
+    unusable = sum(run["pfn_end"] - run["pfn"] for run in runs)
+    hints = {found["pfn"] for found in findings if _is_hint(found)}
+    named = _name_pointers(opened, symbols, findings)
+    return [*named, *_name_numbers(opened, symbols, findings, runs)], {
+        "pointers_unjudged": max(len(hints) - _MAX_PAGES, 0),
+        "pfns_unjudged": max(unusable - _MAX_PFNS, 0),
+    }
+
+
+def _name_pointers(
     opened: OpenedTarget, symbols: Symbols, findings: Sequence[Dict[str, Any]]
 ) -> "List[Dict[str, Any]]":
-    """The findings of an audit, those with a pointer by its type raised to "suspect"."""
+    """The findings, those with a pointer by its type raised to "suspect"."""
     hints = {
         found["pfn"]: dict(found, evidence=dict(found["evidence"]))
         for found in findings
@@ -51,16 +69,19 @@ def name_pointers(
     return [hints[found["pfn"]] if _is_hint(found) else found for found in findings]
 
 
-def name_numbers(
-    opened: OpenedTarget, symbols: Symbols, findings: Sequence[Dict[str, Any]]
+def _name_numbers(
+    opened: OpenedTarget,
+    symbols: Symbols,
+    findings: Sequence[Dict[str, Any]],
+    runs: Sequence[Dict[str, Any]],
 ) -> "List[Dict[str, Any]]":
     """What is to be said of variables and members that are pfns of unusable memory.
 
     Whoever has a pfn asks pfn_to_online_page() before it is a page, or should: it is never
     more than worth knowing. Where there never was memory, pfns are those of devices.
     """
-    runs = [run for run in opened.kernel.memory()["map"] if run["state"] in _UNUSABLE]
-    pfns = [pfn for run in runs for pfn in range(run["pfn"], run["pfn_end"])][:_MAX_PFNS]
+    every = itertools.chain.from_iterable(range(run["pfn"], run["pfn_end"]) for run in runs)
+    pfns = list(itertools.islice(every, _MAX_PFNS))
     # What else may be told of the page says more.
     told = {found["pfn"] for found in findings if found["check"] == _STALE}
     states = {run["pfn"]: run["state"] for run in runs}
