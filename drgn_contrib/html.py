@@ -19,7 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from drgn_contrib import html_advice, html_memory
-from drgn_contrib.report import SEVERITIES, Finding, Report, hex_address
+from drgn_contrib.report import SEVERITIES, Finding, LogRecord, Report, hex_address
 from drgn_contrib.text import (
     block_rows,
     claims,
@@ -34,9 +34,11 @@ from drgn_contrib.text import (
 #: Characters of a page. What findings leave of it is for pages of sections: those
 #: without marks come last, and may be drawn by their cells alone.
 PAGE_BUDGET = 1_900_000
-#: Characters of evidence, and rows of a table: findings, or lines of the log.
-#: What is beyond is counted on the page; the JSON has it.
+#: Characters of evidence, of the log, and of what the log says of poisoned
+#: pages; rows of a table. What is beyond is counted on the page; the JSON has it.
 EVIDENCE_BUDGET = 300_000
+LOG_BUDGET = 250_000
+POISON_LOG_BUDGET = 100_000
 MAX_ROWS = 1000
 #: Pages with memory errors, each with what the log says of it.
 POISONED_SHOWN = 100
@@ -101,7 +103,8 @@ def _variables(
         "steps": html_advice.steps(report, target),
         "findings": shown,
         "listed": listed,
-        "log": report.log[-MAX_ROWS:],
+        "log": _log(report.log),
+        "poisoned": _poisoned(report.poisoned[:POISONED_SHOWN]),
         "checks": _checks(report, checks),
         "picture": picture,
         "shares": html_memory.shares(picture, page_size) if picture else (),
@@ -113,7 +116,7 @@ def _variables(
 
 
 class Rows(NamedTuple):
-    """Rows of a table, and how many more there are."""
+    """Rows of a table, or lines, and how many more there are."""
 
     rows: "List[Any]"
     more: int
@@ -123,6 +126,33 @@ def _some(rows: "Iterable[Any]") -> Rows:
     """As many as there is room for: a damaged map of memory may have millions."""
     rows = iter(rows)
     return Rows(list(itertools.islice(rows, MAX_ROWS)), sum(1 for _ in rows))
+
+
+def _within(lines: "Iterable[str]", room: int, markup: int) -> int:
+    """How many of the first lines have room, each with so many characters round it."""
+    count = 0
+    for line in lines:
+        room -= markup + len(clean(line))
+        if room < 0:
+            break
+        count += 1
+    return count
+
+
+def _log(log: "Sequence[LogRecord]") -> "Sequence[LogRecord]":
+    """The newest records, as many as there is room for."""
+    newest = (record.text for record in itertools.islice(reversed(log), MAX_ROWS))
+    return log[len(log) - _within(newest, LOG_BUDGET, 200) :]
+
+
+def _poisoned(pages: "Sequence[Mapping[str, Any]]") -> "List[Tuple[Mapping[str, Any], Rows]]":
+    """Pages with the first lines that the log has of each, which share the room."""
+    result = []
+    for page in pages:
+        lines = page["log"]
+        count = _within(lines, POISON_LOG_BUDGET // len(pages), 5)
+        result.append((page, Rows(lines[:count], len(lines) - count)))
+    return result
 
 
 def _environment() -> jinja2.Environment:
@@ -146,7 +176,7 @@ def _environment() -> jinja2.Environment:
         range=pfn_range,
         value=lambda item, key: value(key, item),
     )
-    environment.globals.update(severities=SEVERITIES, poisoned_shown=POISONED_SHOWN)
+    environment.globals.update(severities=SEVERITIES, max_sections=html_memory.MAX_SECTIONS)
     return environment
 
 

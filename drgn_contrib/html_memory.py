@@ -11,7 +11,7 @@ import base64
 import itertools
 import shlex
 import zlib
-from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from drgn_contrib.report import Picture, Report, hex_address
 from drgn_contrib.text import block_runs, clean, size
@@ -22,8 +22,14 @@ SCHEMA = "pageaudit-picture/1"
 MAX_MARKS = 1500
 #: Runs of a state, of blocks, pgmaps: no machine that is whole has more.
 MAX_RUNS = 2000
-#: Characters of the pages of a section that are all alike.
-_LEAST = 20
+#: Sections that are drawn, as in the script: 8 TiB.
+MAX_SECTIONS = 65536
+#: By so much cells grow until they have room; a tile stays a square.
+_COARSER = 4
+#: Bits of a cell's byte, of csrc/census/picture.h.
+_KIND_MASK = 0x1F
+#: Characters of the pages of a section that are all alike, and those round any.
+_LEAST = _AROUND = 20
 #: Characters of what a mark says.
 _LABEL = 160
 
@@ -66,16 +72,20 @@ def picture_data(report: Report, picture: Picture, target: str, room: int) -> "d
     """What the script draws; keeps to its schema.
 
     :param target: What the command takes for the target.
-    :param room: Characters that the pages of sections may take together.
+    :param room: Characters that cells and the pages of sections may take together.
     """
     memory = picture.memory
     marks = _marks(report)
+    sections = picture.sections[:MAX_SECTIONS]
+    # Cells are seen first.
+    factor, cells = _cells([cells for _, cells, _ in sections], room // 2)
+    marked = [(mark["pfn"], mark["pfn_end"]) for mark in marks]
     return {
         "schema": SCHEMA,
         "command": f"pageaudit page {target}",
         "page_size": report.target.page_size,
         "section_pages": memory["section_pages"],
-        "cell_pages": picture.cell_pages,
+        "cell_pages": picture.cell_pages * factor,
         "vmemmap": hex_address(picture.vmemmap),
         "page_struct_size": picture.page_struct_size,
         "kinds": [[name, KINDS[name].title] for name in picture.kinds],
@@ -96,9 +106,9 @@ def picture_data(report: Report, picture: Picture, target: str, room: int) -> "d
             }
             for pgmap in memory["pgmaps"][:MAX_RUNS]
         ],
-        "sections": [nr for nr, _, _ in picture.sections],
-        "cells": _packed(b"".join(cells for _, cells, _ in picture.sections)),
-        "runs": _runs(picture, [(mark["pfn"], mark["pfn_end"]) for mark in marks], room),
+        "sections": _ranges(nr for nr, _, _ in sections),
+        "cells": cells,
+        "runs": _runs(sections, memory["section_pages"], marked, room - len(cells)),
         "marks": marks,
     }
 
@@ -134,23 +144,64 @@ def _packed(data: bytes) -> str:
     return base64.b64encode(zlib.compress(data)).decode("ascii")
 
 
-def _runs(picture: Picture, marked: Sequence[Tuple[int, int]], room: int) -> "List[Optional[str]]":
-    """The pages of each section, of those with marks first, as long as there is room."""
-    pages = picture.memory["section_pages"]
-    sections = picture.sections
+def _ranges(numbers: "Iterable[int]") -> "List[List[int]]":
+    """First and end of those that follow each other."""
+    result: "List[List[int]]" = []
+    for number in numbers:
+        if result and result[-1][1] == number:
+            result[-1][1] += 1
+        else:
+            result.append([number, number + 1])
+    return result
+
+
+def _cells(sections: Sequence[bytes], room: int) -> "Tuple[int, str]":
+    """Cells in their room, each of so many: in the end a section is one."""
+    most = max(map(len, sections), default=1)
+    factor = 1
+    while True:
+        packed = _packed(b"".join(_coarser(cells, factor) for cells in sections))
+        if len(packed) <= room or factor >= most:
+            return factor, packed
+        factor *= _COARSER
+
+
+def _coarser(cells: bytes, factor: int) -> bytes:
+    """Each of so many as the census makes one of pages: what most are, and what any has."""
+    if factor == 1:
+        return cells
+    if cells.count(cells[:1]) == len(cells):
+        return cells[::factor]
+    result = bytearray()
+    for at in range(0, len(cells), factor):
+        group = cells[at : at + factor]
+        kinds = [cell & _KIND_MASK for cell in group]
+        flags = 0
+        for cell in group:
+            flags |= cell & ~_KIND_MASK
+        result.append(max(sorted(set(kinds)), key=kinds.count) | flags)
+    return bytes(result)
+
+
+def _runs(
+    sections: "Sequence[Tuple[int, bytes, bytes]]",
+    pages: int,
+    marked: "Sequence[Tuple[int, int]]",
+    room: int,
+) -> "dict[str, str]":
+    """The pages of sections by number, of those with marks first, as long as there is room."""
     has_mark: "set[int]" = set()
     for pfn, end in marked:
         # As many as there is room for in any case.
         has_mark.update(range(pfn // pages, min(-(-end // pages), pfn // pages + len(sections))))
-    order = sorted(range(len(sections)), key=lambda i: sections[i][0] not in has_mark)
-    result: "List[Optional[str]]" = [None] * len(sections)
-    for i in order:
+    result: "dict[str, str]" = {}
+    for nr, _, runs in sorted(sections, key=lambda section: section[0] not in has_mark):
         if room < _LEAST:
             break
-        packed = _packed(sections[i][2])
-        if len(packed) <= room:
-            result[i] = packed
-            room -= len(packed)
+        packed = _packed(runs)
+        if len(packed) + _AROUND <= room:
+            result[str(nr)] = packed
+            room -= len(packed) + _AROUND
     return result
 
 

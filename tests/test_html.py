@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -186,14 +187,21 @@ def test_every_check_and_kind_has_its_words() -> None:
 def test_picture_data() -> None:
     data = page_of(sample_report()).data
     picture_validator().validate(data)
-    assert data["sections"] == [0, 1, 5]
+    assert data["sections"] == [[0, 2], [5, 6]]
     assert decompress(b64decode(data["cells"])) == b"".join(s[1] for s in PICTURE["sections"])
-    assert [decompress(b64decode(r)) for r in data["runs"]] == [s[2] for s in PICTURE["sections"]]
+    assert {int(nr): decompress(b64decode(runs)) for nr, runs in data["runs"].items()} == {
+        nr: runs for nr, _, runs in PICTURE["sections"]
+    }
     kinds = [mark["kind"] for mark in data["marks"]]
     assert kinds == ["crash", "bug", "info", "task", "task", "log"]
     assert data["marks"][1]["href"] == "#finding-1"
     assert data["pgmaps"][0]["altmap"] == [0x28000, 0x2E000]
     assert data["blocks"][0] == [0, 1, 0, 0x10000, "online"]
+
+
+def random_cells(random: Random) -> bytes:
+    """Of a section whose cells differ from each other."""
+    return bytes(6 + byte % 10 for byte in random.randbytes(SECTION_PAGES // 512))
 
 
 def big_report(nr_sections: int, nr_findings: int) -> report.Report:
@@ -206,7 +214,7 @@ def big_report(nr_sections: int, nr_findings: int) -> report.Report:
         runs = bytearray(SECTION_PAGES // 4 * 3)
         runs[0::3] = bytes(6 + byte % 10 for byte in random.randbytes(SECTION_PAGES // 4))
         runs[2::3] = bytes([4]) * (SECTION_PAGES // 4)
-        sections.append((nr, bytes([10]) * (SECTION_PAGES // 512), bytes(runs)))
+        sections.append((nr, random_cells(random), bytes(runs)))
     run = {"pfn": 0, "pfn_end": nr_sections * SECTION_PAGES, "state": "online"}
     picture = dataclasses.replace(
         made.picture, sections=sections, memory={**made.picture.memory, "map": [run]}
@@ -225,11 +233,85 @@ def test_a_page_stays_small() -> None:
     page = page_of(big_report(256, 5000))
     assert 1_500_000 < len(page.html) < html.PAGE_BUDGET
     picture_validator().validate(page.data)
-    assert page.data["runs"][255] is not None
-    assert None in page.data["runs"]
+    assert "255" in page.data["runs"]
+    assert len(page.data["runs"]) < 256
+    assert page.data["cell_pages"] == 512
     assert "4,000 more are not on this page" in page.text
     assert "9,000 earlier ones are not on this page" in page.text
     assert "5,000" in page.text
+
+
+def worst_report(*, alike: bool = False) -> report.Report:
+    """Of more memory than is drawn, with a log that speaks of nothing but pages."""
+    made = big_report(1, 5000)
+    assert made.picture is not None
+    random = Random(7)
+    (_, _, runs), *_ = made.picture.sections
+    cells = bytes([10]) * (SECTION_PAGES // 512)
+    nr_sections = html_memory.MAX_SECTIONS + 100
+    run = {"pfn": 0, "pfn_end": nr_sections * SECTION_PAGES, "state": "online"}
+    picture = dataclasses.replace(
+        made.picture,
+        memory={**made.picture.memory, "map": [run]},
+        sections=[
+            (nr, cells if alike else random_cells(random), runs[:12]) for nr in range(nr_sections)
+        ],
+    )
+    line = "Memory failure: 0x1234: " + "x" * 950
+    log = tuple(dataclasses.replace(made.log[0], text=f"{i} {line}") for i in range(3000))
+    poisoned = tuple(
+        {**made.poisoned[0], "pfn": pfn, "log": [f"{i} {line}" for i in range(30)]}
+        for pfn in range(100)
+    )
+    return dataclasses.replace(made, picture=picture, log=log, poisoned=poisoned)
+
+
+def test_a_page_of_the_worst_machine_stays_small() -> None:
+    """Cells grow, lines are left out, and that is said."""
+    page = page_of(worst_report())
+    assert len(page.html) < html.PAGE_BUDGET
+    picture_validator().validate(page.data)
+    assert page.data["sections"] == [[0, html_memory.MAX_SECTIONS]]
+    cells = SECTION_PAGES // page.data["cell_pages"]
+    assert cells in (4, 16)
+    assert len(decompress(b64decode(page.data["cells"]))) == html_memory.MAX_SECTIONS * cells
+    assert page.data["runs"]
+    assert "100 more sections are not in the picture" in page.text
+    shown = page.text.count("x" * 950)
+    hidden = re.findall(r"([0-9,]+) earlier ones are not on this page", page.text)
+    of_pages = re.findall(r"(\d+) more of 30 lines are not on this page", page.text)
+    assert shown == 3000 - int(hidden[0].replace(",", "")) + 100 * 30 - sum(map(int, of_pages))
+    # The newest of the log, and the first of each page.
+    assert f"2999 Memory failure: 0x1234: {'x' * 950}" in page.text
+    assert page.text.count("0 Memory failure: 0x1234: x") >= 100
+
+
+def test_cells_grow_only_for_room() -> None:
+    alike = worst_report(alike=True)
+    page = page_of(alike)
+    assert page.data["cell_pages"] == 512
+    assert len(page.html) < html.PAGE_BUDGET
+    # Without any room a section is one cell: what most of it is, and what any of it has.
+    most, other = 10, 12
+    cells = bytes([most] * 20 + [other] * 18 + [most | 0x40] * 10 + [other | 0x80] * 16)
+    assert alike.picture is not None
+    picture = dataclasses.replace(alike.picture, sections=[(0, cells, b""), (1, b"\x0a" * 64, b"")])
+    data = html_memory.picture_data(alike, picture, "vmcore", 0)
+    assert data["cell_pages"] == SECTION_PAGES
+    assert decompress(b64decode(data["cells"])) == bytes([other | 0xC0, most])
+
+
+def test_all_lines_are_there_as_long_as_they_have_room() -> None:
+    made = worst_report(alike=True)
+    few = dataclasses.replace(
+        made,
+        log=made.log[:200],
+        poisoned=({**made.poisoned[0], "log": [*made.poisoned[0]["log"]] * 3},),
+    )
+    page = page_of(few)
+    assert page.text.count("x" * 950) == 200 + 90
+    assert "earlier ones" not in page.text
+    assert "lines are not on this page" not in page.text
 
 
 def test_a_running_kernel() -> None:
@@ -271,8 +353,9 @@ def test_command_writes_all_forms(shipped: "tuple[Path, Path]") -> None:
         finding["pfn"] for finding in data["findings"] if finding["pfn"] is not None
     }
     # All pages that there are, once each.
-    runs = b"".join(decompress(b64decode(packed)) for packed in page.data["runs"])
-    assert len(page.data["sections"]) * SECTION_PAGES == sum(n for _, _, n in decode_runs(runs))
+    runs = b"".join(decompress(b64decode(packed)) for packed in page.data["runs"].values())
+    sections = sum(end - first for first, end in page.data["sections"])
+    assert sections * SECTION_PAGES == sum(n for _, _, n in decode_runs(runs))
     poisoned = [n for kind, _, n in decode_runs(runs) if kind & 0x80]
     assert sum(poisoned) == 5
 

@@ -11,7 +11,7 @@ from typing import Any, Iterator
 import pytest
 from browser import Browser
 from pages import SHIPPED
-from test_html import big_report, hostile_report
+from test_html import big_report, hostile_report, worst_report
 
 from drgn_contrib import _pageaudit, html_memory, report, target
 from drgn_contrib.html import report_html
@@ -313,6 +313,16 @@ def test_a_large_machine(browser: Browser, tmp_path: Path) -> None:
     last = 127 * 32768
     assert f"pfn {last:#x}, " in text_of(browser, "says")
     without = html_memory.picture_data(made, made.picture, "vmcore", 0) if made.picture else {}
-    assert set(without["runs"]) == {None}
+    assert without["runs"] == {}
     browser.press("Escape", "ArrowLeft", "Enter")
     assert "there was no room for its pages" in text_of(browser, "says")
+
+
+def test_cells_of_more_pages(browser: Browser, tmp_path: Path) -> None:
+    """As where a machine of many TiB leaves no room for those of 2 MiB."""
+    opened(browser, worst_report(), tmp_path)
+    assert browser.complaints() == []
+    assert "(of 4 times 32 MiB)" in text_of(browser, "about")
+    browser.evaluate("document.getElementById('map').focus()")
+    browser.press("End")
+    assert text_of(browser, "says").startswith("Section 65535, online")

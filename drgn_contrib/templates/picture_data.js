@@ -4,7 +4,7 @@
 
 const data = JSON.parse(document.getElementById("picture-data").textContent);
 const KIND_MASK = 0x1f, HUGE = 0x40, HWPOISON = 0x80;
-/** No picture has more sections: 8 TiB. */
+/** No picture has more sections, as in html_memory.py: 8 TiB. */
 const MAX_SECTIONS = 65536;
 const CELLS = data.section_pages / data.cell_pages;
 const SEVERITIES = ["crash", "bug", "suspect", "info", "task", "log"];
@@ -16,12 +16,14 @@ async function unpack(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Index in data.sections by the number of a section. */
-const sectionIndex = new Map(data.sections.map((nr, index) => [nr, index]));
+/** By the number of a section: which of those with cells it is. */
+const sectionIndex = new Map();
+for (const [first, end] of data.sections)
+  for (let nr = first; nr < end; nr++) sectionIndex.set(nr, sectionIndex.size);
 
 /** Numbers of all sections that there is anything of, or to say of, rising. */
 function allSections() {
-  const numbers = new Set(data.sections.slice(0, MAX_SECTIONS));
+  const numbers = new Set(sectionIndex.keys());
   for (const mark of data.marks) numbers.add(Math.floor(mark.pfn / data.section_pages));
   for (const [pfn, end] of data.states) {
     const last = Math.floor((end - 1) / data.section_pages);
@@ -48,11 +50,10 @@ const unpacked = new Map();
  * them, or nothing is known of the section.
  */
 async function pagesOf(section) {
-  const index = sectionIndex.get(section);
-  if (index === undefined || data.runs[index] === null) return null;
+  if (data.runs[section] === undefined) return null;
   if (!unpacked.has(section)) {
     if (unpacked.size >= 64) unpacked.clear();
-    unpacked.set(section, decodeRuns(await unpack(data.runs[index])));
+    unpacked.set(section, decodeRuns(await unpack(data.runs[section])));
   }
   return unpacked.get(section);
 }
