@@ -2,6 +2,8 @@
 """Helpers for drgn's users: pages and who holds them, as the kernel itself would find them.
 
 They take and give drgn objects, and read the Program's memory by their own means, in bulk.
+A dump is opened by the first of them, which may take a moment, and stays open as long as the
+Program is there; a running kernel is opened by each call.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def pfn_to_page(prog: Program, pfn: IntegerLike) -> Object:
 
     :return: ``struct page *``
     """
-    address = target.open_program(prog).kernel.page(int(pfn))["page"]
+    address = target.opened_program(prog).kernel.page(int(pfn))["page"]
     return Object(prog, "struct page *", value=int(address, 16))
 
 
@@ -56,21 +58,18 @@ def pfn_to_online_page(prog: Program, pfn: IntegerLike) -> Object:
 
     :return: ``struct page *``; ``NULL`` if the page is offline, absent, a hole or a device's.
     """
-    try:
-        page = target.open_program(prog).kernel.page(int(pfn))
-    except ValueError:
-        return NULL(prog, "struct page *")
-    if page["state"] != "online":
+    page = _page(prog, pfn)
+    if page.get("state") != "online":
         return NULL(prog, "struct page *")
     return Object(prog, "struct page *", value=int(page["page"], 16))
 
 
 def for_each_online_page(prog: Program) -> Iterator[Object]:
-    """Every page of online memory, by rising pfn.
+    """Every page of online memory whose struct page is in the dump, by rising pfn.
 
     :return: Iterator of ``struct page *`` objects.
     """
-    kernel = target.open_program(prog).kernel
+    kernel = target.opened_program(prog).kernel
     census = kernel.census()
     others = {census["class_names"][name] for name in ("not-memory", "device", "altmap", "unknown")}
     page_type = prog.type("struct page *")
@@ -87,7 +86,7 @@ def get_dev_pagemap(prog: Program, pfn: IntegerLike) -> Object:
 
     :return: ``struct dev_pagemap *``; ``NULL`` if there is none.
     """
-    pgmap = target.open_program(prog).kernel.page(int(pfn)).get("pgmap")
+    pgmap = _page(prog, pfn).get("pgmap")
     if not pgmap:
         return NULL(prog, "struct dev_pagemap *")
     return Object(prog, "struct dev_pagemap *", value=int(pgmap["address"], 16))
@@ -132,8 +131,17 @@ def page_expected_count(page: Object) -> Optional[int]:
     return None
 
 
+def _page(prog: Program, pfn: IntegerLike) -> "dict[str, Any]":
+    """What is known of a pfn; nothing of what can be none."""
+    kernel = target.opened_program(prog).kernel
+    try:
+        return kernel.page(int(pfn))
+    except (ValueError, OverflowError):
+        return {}
+
+
 def _dossier(page: Object) -> "dict[str, Any]":
-    opened = target.open_program(page.prog_)
+    opened = target.opened_program(page.prog_)
     pfn = opened.kernel.resolve(page.value_())
     if pfn is None:
         raise ValueError(f"{page.value_():#x} is no struct page")

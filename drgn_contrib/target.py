@@ -30,6 +30,8 @@ _UTS_BYTES = 400
 
 #: In a Program's cache: the files that it was said to be of.
 _PATHS = "pageaudit_paths"
+#: And there: its OpenedTarget, behind what it was opened with.
+_OPENED = "pageaudit_opened"
 
 #: Where distributions and kernel builds put a vmlinux with debug info.
 _VMLINUX_PLACES = (
@@ -113,6 +115,24 @@ def open_program(
         prog.cache[_PATHS] = tuple(paths)
     path = _core_path(prog, paths)
     return OpenedTarget(path or "drgn Program", source, layout, kernel, prog, threads=threads)
+
+
+def opened_program(prog: drgn.Program) -> OpenedTarget:
+    """The target of a drgn Program; that of a dump is opened once, and kept with it.
+
+    :raises TargetError: It can't be analysed; the message says why.
+    """
+    # Files of debug info may be loaded later.
+    made_of = (prog.cache.get(_PATHS), _LoadedFinder(prog).find())
+    kept = prog.cache.get(_OPENED)
+    if kept and kept[0] == made_of:
+        opened: OpenedTarget = kept[1]
+        return opened
+    opened = open_program(prog)
+    # What opening a running kernel reads of it is another a moment later.
+    if not opened.source.info["live"]:
+        prog.cache[_OPENED] = (made_of, opened)
+    return opened
 
 
 def _core_path(prog: drgn.Program, paths: Sequence[str]) -> Optional[str]:

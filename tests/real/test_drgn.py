@@ -10,7 +10,7 @@ import pytest
 from drgn.helpers.linux.mm import compound_head, page_to_pfn
 from lab import make
 
-from drgn_contrib import drgn_command, helpers
+from drgn_contrib import helpers, target
 
 commands = pytest.importorskip("drgn.commands")
 
@@ -41,6 +41,7 @@ def test_command(full: make.Dump, capsys: pytest.CaptureFixture[str]) -> None:
     thp = event(full, "thp")["pfn"]
     for source, words in (
         ("pageaudit --checks section-state", ("0 bugs", "not asked for")),
+        ("pageaudit --checks ' section-state'", ("0 bugs", "not asked for")),
         (f"pageaudit page {thp:#x}", (f"pfn {thp:#x}", "Who maps and who holds it")),
         (f"pageaudit who {thp}", ("page table", "What else")[1:]),
         ("pageaudit map", ("Zones (pages)",)),
@@ -54,15 +55,62 @@ def test_command(full: make.Dump, capsys: pytest.CaptureFixture[str]) -> None:
         "pageaudit page x",
         "pageaudit checks nonsense",
         "pageaudit map 1",
+        "pageaudit map 1 --drgn",
+        "pageaudit page --drgn",
+        "pageaudit --checks ,",
+        "pageaudit --checks , --drgn",
+        "pageaudit --checks nonsense --drgn",
     ):
         with pytest.raises(commands.CommandError):
             commands.run_command(prog, wrong)
-    for what, code in drgn_command._CODE.items():
-        commands.run_command(prog, f"pageaudit {what} --drgn")
-        assert capsys.readouterr().out == code
-        pfn = thp
-        exec(compile(code, what, "exec"), {"prog": prog, "pfn": pfn})  # noqa: S102
-        capsys.readouterr()
+
+
+def test_code(full: make.Dump, capsys: pytest.CaptureFixture[str]) -> None:
+    """What --drgn prints runs, and is of what was asked for."""
+    import drgn_contrib.drgn_plugin  # noqa: F401
+
+    prog = program(full)
+    thp = event(full, "thp")["pfn"]
+    address = helpers.pfn_to_page(prog, thp).value_()
+    for source, words in (
+        ("pageaudit --checks section-state", ()),
+        (
+            f"pageaudit page {thp} {address} phys:{thp << 12}",
+            (f"pfn={thp},", "holder='page table'"),
+        ),
+        (f"pageaudit page {thp}", (f"pfn={thp},",)),
+        (f"pageaudit who {address}", (f"'pfn': {thp},", "'holder': 'page table'")),
+        ("pageaudit map", ("zones {", "'name': 'DMA32'", "blocks {", "map {")),
+        ("pageaudit checks", ("refcount-leak", "section-state")),
+        ("pageaudit checks refcount-leak", ("folio_expected_ref_count",)),
+    ):
+        commands.run_command(prog, f"{source} --drgn")
+        code = capsys.readouterr().out
+        known: Dict[str, Any] = {"prog": prog}
+        exec(compile(code, source, "exec"), known)  # noqa: S102
+        text = capsys.readouterr().out
+        assert all(word in text for word in words), (source, text)
+        if "report" in known:
+            assert [c.id for c in known["report"].checks if c.status == "ran"] == ["section-state"]
+    assert "section-state" not in text
+
+
+def test_opened_once(full: make.Dump, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop over helpers opens a dump once."""
+    prog = program(full)
+    opened = []
+
+    def counted(prog: drgn.Program) -> target.OpenedTarget:
+        opened.append(real(prog))
+        return opened[-1]
+
+    real = target.open_program
+    monkeypatch.setattr(target, "open_program", counted)
+    for pfn in range(64):
+        helpers.pfn_to_online_page(prog, pfn)
+        helpers.get_dev_pagemap(prog, pfn)
+        helpers.pfn_to_page(prog, pfn)
+    assert len(opened) == 1
 
 
 def test_online_pages(full: make.Dump) -> None:
@@ -79,7 +127,8 @@ def test_online_pages(full: make.Dump) -> None:
     assert present <= len(pages)
     thp = event(full, "thp")["pfn"]
     assert page_to_pfn(helpers.pfn_to_online_page(prog, thp)).value_() == thp
-    assert not helpers.pfn_to_online_page(prog, 1 << 40)
+    for none in (1 << 40, 1 << 50, 1 << 64, -1):
+        assert not helpers.pfn_to_online_page(prog, none)
 
 
 def test_device_memory(full: make.Dump) -> None:
@@ -91,7 +140,8 @@ def test_device_memory(full: make.Dump) -> None:
     start, end = pgmap.range.start.value_() >> 12, pgmap.range.end.value_() >> 12
     assert start <= pfn <= end
     assert not helpers.pfn_to_online_page(prog, pfn)
-    assert not helpers.get_dev_pagemap(prog, event(full, "thp")["pfn"])
+    for none in (event(full, "thp")["pfn"], 1 << 40, 1 << 50, 1 << 64, -1):
+        assert not helpers.get_dev_pagemap(prog, none)
 
 
 def test_holders(kernel: str) -> None:
