@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, NoReturn, Op
 
 from drgn_contrib.output import STDOUT, OutputError, OutputFile, output_file, print_text
 from drgn_contrib.page_argument import UsageError, is_page, page_number, pfn_of
-from drgn_contrib.report import ExitStatus
+from drgn_contrib.report import MAP_SCHEMA, ExitStatus
 
 if TYPE_CHECKING:
     from drgn_contrib.report import Report
@@ -342,7 +342,8 @@ def _main_map(argv: Sequence[str]) -> int:
         opened = _open(options, options.target)
         memory = opened.kernel.memory()
         target = describe(opened)
-        output.write(map_text(memory, target), {"target": target.to_json(), **memory})
+        data = {"schema": MAP_SCHEMA, "target": target.to_json(), **memory}
+        output.write(map_text(memory, target), data)
         return _answered(memory)
 
 

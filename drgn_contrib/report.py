@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import drgn
 
 SCHEMA = "pageaudit-report/1"
+#: Of what `pageaudit map` says.
+MAP_SCHEMA = "pageaudit-map/1"
 
 #: Worst first.
 SEVERITIES = ("bug", "suspect", "info")

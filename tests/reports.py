@@ -41,6 +41,11 @@ def who_validator() -> Any:
     return _validator("pageaudit-who-1")
 
 
+def map_validator() -> Any:
+    """What validates the JSON of `pageaudit map`."""
+    return _validator("pageaudit-map-1")
+
+
 def picture_validator() -> Any:
     """What validates the data of the picture in a page of --html."""
     return _validator("pageaudit-picture-1")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Optional
 
 import pytest
-from reports import Approve, check_report
+from reports import Approve, check_report, map_validator
 from test_cli import pageaudit
 
 from drgn_contrib import cli, run, target, text
@@ -53,6 +53,25 @@ def test_map(name: str, approve: Approve, monkeypatch: pytest.MonkeyPatch) -> No
     done = pageaudit("map", f"vmcores/{name}.kdump")
     assert (done.returncode, done.stderr) == (0, "")
     approve(f"{name}-map.txt", done.stdout)
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_map_keeps_to_its_schema(name: str) -> None:
+    done = pageaudit("map", ROOT / f"vmcores/{name}.kdump", "--json", "-")
+    data = json.loads(done.stdout)
+    validator = map_validator()
+    validator.validate(data)
+    docs = (ROOT / "docs" / "report.rst").read_text()
+    assert [key for key in data if key != "schema" and f"``{key}``" not in docs] == []
+    validator.validate({**data, "unread": [{"part": "zones", "why": "it is not in the dump"}]})
+    for spoilt in (
+        {**data, "schema": "pageaudit-map/2"},
+        {**data, "new": 1},
+        {**data, "map": [{"pfn": 0, "pfn_end": 1, "state": "absent"}]},
+        {**data, "unread": ["zones"]},
+        {key: data[key] for key in data if key != "blocks"},
+    ):
+        assert not validator.is_valid(spoilt)
 
 
 @pytest.mark.parametrize("name", DUMPS)
