@@ -58,6 +58,7 @@ struct pa_error *pa_count_folio(struct pa_census *census, uint64_t pfn,
 	c->census = census;
 	c->kernel = kernel;
 	c->section_mask = kernel->sections.pages - 1;
+	c->page_mapcounts = census->counts->page_mapcounts;
 	c->all = true;
 	c->counts.nodes = calloc(kernel->zones.nodes.length + 1,
 				 sizeof(*c->counts.nodes));

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "census/folio_count.h"
+#include "census/page_mapcount.h"
 #include "census/pinned.h"
 #include "census/zones_now.h"
 
@@ -119,6 +120,7 @@ static struct pa_error *counter_start(void *arg, void **ret)
 	c->census = census;
 	c->kernel = census->kernel;
 	c->counts.pinned = census->counts->pinned;
+	c->page_mapcounts = census->counts->page_mapcounts;
 	c->counts.nodes = calloc(c->kernel->zones.nodes.length + 1,
 				 sizeof(*c->counts.nodes));
 
@@ -214,6 +216,9 @@ struct pa_error *pa_census_counts(struct pa_census *census, struct pa_job *job)
 
 	struct pa_error *err =
 		pa_pinner_find(census->kernel, &counts->pinned.driver);
+
+	if (!err)
+		err = pa_page_mapcounts_kept(census, &counts->page_mapcounts);
 
 	if (!err)
 		err = pa_job_run(job, &work, census, nr);

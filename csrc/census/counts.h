@@ -110,6 +110,8 @@ struct pa_counts {
 	struct pa_pinned pinned;
 	/* Folios in use that nothing says whose they are: drivers', stacks. */
 	uint64_t unjudged;
+	/* The maps of each page of a large folio are counted: page_mapcount.h. */
+	bool page_mapcounts;
 };
 
 /* No more than this many are kept; the rest are counted. */

@@ -334,7 +334,8 @@ static struct pa_error *enter(struct pa_folio_counter *c, uint64_t pfn,
 	c->entire_stored = m->entire ? pa_mapcount(c->head, m->entire) : 0;
 	c->judge_maps = judge_mapcount(f, d, c->head, d->maps + d->entire);
 	/* Of device memory most tails may be one and the same (altmap). */
-	c->quiet = !c->judge_maps || mapped_as(d) == PA_FOLIO_DEVICE;
+	c->quiet = !c->judge_maps || !c->page_mapcounts ||
+		   mapped_as(d) == PA_FOLIO_DEVICE;
 	c->raised = 0;
 	if (m->entire_raises_file_pages && is_file(d->kind))
 		c->raised = (int64_t)d->entire;
@@ -426,9 +427,16 @@ static void count_node(struct pa_folio_counter *c)
 	bool pmd = d->order == kernel->zones.pageblock_order;
 	int64_t cached = is_cached(d) ? nr : 0;
 	bool whole = c->entire_stored > 0;
+	uint32_t large = kernel->mapcount_format.large;
 
-	count_mapped(c->node, d, whole ? nr : (int64_t)c->nr_mapped_stored,
-		     d->entire ? nr : (int64_t)c->nr_mapped_counted);
+	if (c->page_mapcounts)
+		count_mapped(c->node, d,
+			     whole ? nr : (int64_t)c->nr_mapped_stored,
+			     d->entire ? nr : (int64_t)c->nr_mapped_counted);
+	else
+		count_mapped(c->node, d,
+			     pa_mapcount(c->head, large) > 0 ? nr : 0,
+			     d->maps + d->entire ? nr : 0);
 	switch (mapped_as(d)) {
 	case PA_FOLIO_ANON:
 	case PA_FOLIO_KSM:

@@ -17,6 +17,8 @@ struct pa_folio_counter {
 	bool all;
 	/* Slab, page tables and others whose type says whose they are. */
 	bool typed;
+	/* census->counts->page_mapcounts */
+	bool page_mapcounts;
 	/* The page, or the head, was met on an LRU list. */
 	bool listed;
 	/* This thread's sums and discrepancies. */

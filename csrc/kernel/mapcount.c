@@ -17,8 +17,7 @@ void pa_mapcount_format_init(const struct pa_layout *layout,
 	if (PA_HAS(layout, folio, _nr_pages_mapped))
 		f.nr_pages_mapped =
 			PA_OFFSETOF(layout, folio, _nr_pages_mapped);
-	else
-		f.entire_raises_file_pages = true;
+	f.entire_raises_file_pages = !f.nr_pages_mapped && !f.large;
 	/* hpage_pincount_available(): what has a page 2. */
 	if (PA_HAS(layout, folio, _pincount)) {
 		f.pincount = PA_OFFSETOF(layout, folio, _pincount);

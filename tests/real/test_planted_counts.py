@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 import drgn
 import pytest
+from drgn.helpers.linux import mm as drgn_mm
 from drgn.helpers.linux.pid import for_each_task
 from folios import KINDS, Mapped, count, entry, find, task
 from planting import PAGE_SIZE, Expected, OpenSite, Site, has_member, node_counter
@@ -142,6 +143,80 @@ def test_free_page_is_mapped(site: Site) -> None:
     bits = find(site, "anon").entry.value & ~(0xFFFFFFFFFF << 12)
     site.write(unused_entry(site), (bits | block.pfn << 12).to_bytes(8, "little"))
     site.expect(("stale-page-reference", "bug", block.pfn, block.pfn + 1))
+
+
+# Without the mapcounts of a large folio's pages: CONFIG_NO_PAGE_MAPCOUNT.
+
+
+def large_folios(site: Site) -> "list[int]":
+    """The first pages of those on an LRU."""
+    census = site.kernel().census()
+    lru, tail = (census["class_names"][name] for name in ("lru", "tail"))
+    return [
+        nr * site.section_pages + i
+        for nr, classes in census["classes"].items()
+        for i in range(site.section_pages - 1)
+        if classes[i] & 63 == lru and classes[i + 1] & 63 == tail
+    ]
+
+
+def forget_mapcounts(site: Site) -> "list[int]":
+    """All is as if the kernel had never kept them: gives the folios that are mapped by pages."""
+    forgotten = []
+    for pfn in large_folios(site):
+        page = site.page(pfn)
+        folio = drgn.Object(site.prog, "struct folio", address=int(page))
+        entire = int(folio._entire_mapcount.counter) + 1
+        pages = [site.page(pfn + i) for i in range(int(drgn_mm.compound_nr(page)))]
+        mapped = [page for page in pages if int(page._mapcount.counter) >= 0]
+        for page in mapped:
+            site.set(page._mapcount.counter, -1)
+        # prep_compound_head() leaves what was there.
+        site.set(folio._nr_pages_mapped.counter, 0x4711)
+        if int(folio._large_mapcount.counter) + 1 == entire:
+            continue
+        forgotten.append(pfn)
+        name = "NR_ANON_MAPPED" if int(folio.mapping) & 1 else "NR_FILE_MAPPED"
+        counter = node_counter(site, name)
+        assert counter is not None
+        if not entire:
+            site.add(counter, len(pages) - len(mapped))
+    return forgotten
+
+
+@pytest.mark.parametrize("kernel", ["v7"])
+def test_mapcounts_of_pages_are_not_kept(site: Site) -> None:
+    folios = forget_mapcounts(site)
+    assert folios
+    folio = find(site, "thp by pages")
+    assert folio.pfn in folios
+    site.expect_nothing()
+    # What is counted is as good as ever: the folio's maps, ...
+    site.write(folio.entry.address, bytes(8))
+    (finding,) = site.expect(about("mapcount-mismatch", folio))
+    stored, counted = said(finding, "_large_mapcount")
+    assert stored == counted + 1
+    assert "_mapcount" not in finding["evidence"]
+    assert "_nr_pages_mapped" not in finding["evidence"]
+    site.write(folio.entry.address, folio.entry.value.to_bytes(8, "little"))
+    # ... and the node's, of whole folios.
+    counter = node_counter(site, "NR_ANON_MAPPED")
+    assert counter is not None
+    site.add(counter, -1)
+    site.expect(DRIFT)
+
+
+@pytest.mark.parametrize("kernel", ["v7"])
+def test_mapcounts_of_pages_are_lost(site: Site) -> None:
+    """A page of one folio has its mapcount: the kernel keeps them, and lost those of all others."""
+    folio = find(site, "thp by pages")
+    kept = site.page(folio.page_pfn)._mapcount.counter
+    value = int(kept)
+    assert value >= 0
+    folios = forget_mapcounts(site)
+    site.set(kept, value)
+    found = {f[2] for f in site.audit().above_info() if f[0] == "mapcount-mismatch"}
+    assert found >= set(folios)
 
 
 # References.
