@@ -230,8 +230,12 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "NR_SHMEM*, LRU sizes, NR_PAGETABLE and pins acquired "
 		       "less released, per-cpu deltas included, against the "
 		       "pages themselves, and each mm's pgtables_bytes "
-		       "against its page tables. A drift that wrong "
-		       "mapcounts explain is not told again.",
+		       "against its page tables. NR_SHMEM, NR_SHMEM_THPS, "
+		       "NR_FILE_THPS and pins are compared over all nodes: "
+		       "a huge page that moves is left behind in its old "
+		       "node's. Fewer pins than there are is info where the "
+		       "kernel has folio_add_pin(), which counts none. A "
+		       "drift that wrong mapcounts explain is not told again.",
 		.run = pa_check_counter_drift,
 		.needs = COUNTS,
 	},
