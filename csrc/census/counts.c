@@ -219,7 +219,6 @@ struct pa_error *pa_census_counts(struct pa_census *census, struct pa_job *job)
 
 	if (!err)
 		err = pa_page_mapcounts_kept(census, &counts->page_mapcounts);
-
 	if (!err)
 		err = pa_job_run(job, &work, census, nr);
 	if (!err)
