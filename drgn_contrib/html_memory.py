@@ -158,7 +158,7 @@ def _ranges(numbers: "Iterable[int]") -> "List[List[int]]":
 def _cells(sections: Sequence[bytes], room: int) -> "Tuple[int, str]":
     """Cells in their room, each of so many: in the end a section is one."""
     most = max(map(len, sections), default=1)
-    factor = 1
+    factor = 1 if room > 0 else most
     while True:
         packed = _packed(b"".join(_coarser(cells, factor) for cells in sections))
         if len(packed) <= room or factor >= most:

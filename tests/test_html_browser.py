@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -245,6 +246,7 @@ def test_without_scripts(browser: Browser, shipped: "tuple[Path, Path]") -> None
     for _ in range(200):
         if browser.evaluate("document.readyState") == "complete":
             break
+        time.sleep(0.05)
     read = str(browser.evaluate("document.body.innerText"))
     assert "The picture needs JavaScript." in read
     assert "hwpoison-in-buddy" in read

@@ -117,7 +117,7 @@ class Soak:
         left = count
         for _ in range(3):
             try:
-                left -= self._boot(mix, left)
+                self._boot(mix, left)
             except LabError as error:
                 say(f"{self.kernel.key} {mix}: {error}")
             left = count - sum(r.mix == mix and r.kernel == self.kernel.key for r in self.done)
@@ -125,7 +125,7 @@ class Soak:
                 return
         raise LabError(f"{self.kernel.key} {mix}: {left} audits could not be done")
 
-    def _boot(self, mix: str, count: int) -> int:
+    def _boot(self, mix: str, count: int) -> None:
         pieces = REST if mix == QUIET else ()
         with live.guest(
             self.kernel, pieces, modules=MODULES, cmdline=GUEST_CMDLINE, hardware=self.hardware
@@ -134,7 +134,6 @@ class Soak:
                 begin_storm(guest, MIXES[mix])
             for _ in range(count):
                 self._audit(guest, mix)
-        return count
 
     def _audit(self, guest: live.LiveGuest, mix: str) -> None:
         begun = time.monotonic()
