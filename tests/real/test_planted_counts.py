@@ -395,6 +395,33 @@ def test_device_memory_is_mapped(site: Site, kind: str) -> None:
     site.expect(DRIFT, DRIFT)
 
 
+def test_page_of_large_device_memory_is_mapped(site: Site) -> None:
+    """The same of HMM's huge pages: each of their pages counts."""
+    pgmaps = site.kernel().memory()["pgmaps"]
+    large = [each for each in pgmaps if each["vmemmap_shift"]]
+    if not large:
+        pytest.skip("this kernel has no large device memory")
+    like = find(site, "anon")
+    pfn = int(large[0]["ranges"][0][1]) - (1 << large[0]["vmemmap_shift"])
+    # One whose struct page is its own: those behind the first 64 may be others', too.
+    page = site.page(pfn + 5)
+    bits = like.entry.value & ~(0xFFFFFFFFFF << 12)
+    site.set(site.page(pfn).mapping, int(site.page(like.pfn).mapping))
+    site.add(page._mapcount.counter, 1)
+    site.add(site.refcount(pfn), 1)
+    folio = drgn.Object(site.prog, "struct folio", address=int(site.page(pfn)))
+    for name in ("_large_mapcount", "_nr_pages_mapped"):
+        if has_member(folio, name):
+            site.add(folio.member_(name).counter, 1)
+    site.write(unused_entry(site), (bits | (pfn + 5) << 12).to_bytes(8, "little"))
+    (finding,) = site.expect(DRIFT)
+    assert finding["evidence"]["counter"] == "NR_ANON_MAPPED"
+    counter = node_counter(site, "NR_ANON_MAPPED")
+    assert counter is not None
+    site.add(counter, 1)
+    site.expect_nothing()
+
+
 @pytest.mark.parametrize("amount", [1, -1])
 @pytest.mark.parametrize(
     "name",
