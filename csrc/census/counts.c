@@ -7,9 +7,9 @@
 
 #include <stdlib.h>
 
+#include "census/aside.h"
 #include "census/folio_count.h"
 #include "census/page_mapcount.h"
-#include "census/pinned.h"
 #include "census/zones_now.h"
 
 /* Uninteresting pages that are read rather than split a run: 4 KiB of them. */
@@ -106,8 +106,7 @@ static struct pa_error *count_section(void *worker, uint64_t index)
 	}
 	if (!err)
 		err = pa_folio_count_end(c);
-	pa_pinned_set_aside(c->kernel, &c->counts, kept);
-	return err;
+	return err ? err : pa_set_aside(c, kept);
 }
 
 static struct pa_error *counter_start(void *arg, void **ret)
@@ -119,7 +118,6 @@ static struct pa_error *counter_start(void *arg, void **ret)
 		return &pa_error_no_memory;
 	c->census = census;
 	c->kernel = census->kernel;
-	c->counts.pinned = census->counts->pinned;
 	c->page_mapcounts = census->counts->page_mapcounts;
 	c->counts.nodes = calloc(c->kernel->zones.nodes.length + 1,
 				 sizeof(*c->counts.nodes));
@@ -147,12 +145,13 @@ static void add_node(struct pa_node_count *to, const struct pa_node_count *from)
 		a[i] += b[i];
 }
 
-static void add_pinned(struct pa_pinned *to, const struct pa_pinned *from)
+static void add_aside(struct pa_aside *to, const struct pa_aside *from)
 {
+	if (!to->folios || (from->folios && from->first_pfn < to->first_pfn))
+		to->first_pfn = from->first_pfn;
 	to->folios += from->folios;
 	to->pages += from->pages;
-	to->pins += from->pins;
-	to->first_pfn = pa_min(to->first_pfn, from->first_pfn);
+	to->refs += from->refs;
 }
 
 static struct pa_error *counter_finish(void *arg, void *worker, bool failed)
@@ -173,7 +172,8 @@ static struct pa_error *counter_finish(void *arg, void *worker, bool failed)
 	counts->maps += c->counts.maps;
 	counts->entire += c->counts.entire;
 	counts->pins += c->counts.pins;
-	add_pinned(&counts->pinned, &c->counts.pinned);
+	for (int i = 0; i < PA_NR_ASIDE_KINDS; i++)
+		add_aside(&counts->asides[i], &c->counts.asides[i]);
 	counts->unjudged += c->counts.unjudged;
 	if (!failed &&
 	    (!pa_array_extend(&counts->list, &c->counts.list) ||
@@ -212,10 +212,8 @@ struct pa_error *pa_census_counts(struct pa_census *census, struct pa_job *job)
 	if (!counts->nodes)
 		return &pa_error_no_memory;
 	pa_job_phase(job, "counts", nr);
-	counts->pinned.first_pfn = PA_NO_PFN;
 
-	struct pa_error *err =
-		pa_pinner_find(census->kernel, &counts->pinned.driver);
+	struct pa_error *err = pa_pinner_find(census->kernel, &counts->pinner);
 
 	if (!err)
 		err = pa_page_mapcounts_kept(census, &counts->page_mapcounts);

@@ -88,12 +88,25 @@ struct pa_node_count {
 	int64_t page_tables;
 };
 
-/* census/pinned.h */
-struct pa_pinned {
-	/* NULL: no driver pins pages and keeps none, and nothing is set aside. */
-	const char *driver;
-	/* Set aside; PA_NO_PFN: nothing. */
-	uint64_t folios, pages, pins, first_pfn;
+/* Why folios are set aside: census/aside.h. */
+enum pa_aside_kind {
+	/* Pins, where a driver is that pins pages and keeps none. */
+	PA_ASIDE_PINNED,
+	/* Until v6.16 alloc_extent_buffer() of btrfs kept a reference of each. */
+	PA_ASIDE_EXTENT_BUFFER,
+	/*
+	 * A driver of graphics has references of the pages of an object's file,
+	 * and names at most the first of those in a row; reclaim is told to
+	 * leave them (drm_gem_get_pages(), shmem_sg_alloc_table()). So it is of
+	 * a segment that is locked, too (shmem_lock()).
+	 */
+	PA_ASIDE_GRAPHICS,
+	PA_NR_ASIDE_KINDS,
+};
+
+struct pa_aside {
+	/* refs: references or pins that nothing else accounts for. */
+	uint64_t folios, pages, refs, first_pfn;
 };
 
 struct pa_counts {
@@ -107,7 +120,9 @@ struct pa_counts {
 	uint64_t stored[PA_NR_FOLIO_KINDS], explained[PA_NR_FOLIO_KINDS];
 	/* Maps and pins that the holders showed; pins set aside, too. */
 	uint64_t maps, entire, pins;
-	struct pa_pinned pinned;
+	/* pa_pinner_find() */
+	const char *pinner;
+	struct pa_aside asides[PA_NR_ASIDE_KINDS];
 	/* Folios in use that nothing says whose they are: drivers', stacks. */
 	uint64_t unjudged;
 	/* The maps of each page of a large folio are counted: page_mapcount.h. */

@@ -34,8 +34,8 @@ bool pa_discrepancy_leaks_unknown(struct pa_check_context *context);
 /* What is known of a folio beside its counts. */
 struct pa_judgement {
 	/*
-	 * Info while a task has the folio in hand, or its state tells of who
-	 * may hold it; suspect where something else in use names it, or some
+	 * Info while a task has the folio in hand, or somebody may keep it;
+	 * suspect where something else in use names it, or some
 	 * stacks or holders were not in the dump; else a bug.
 	 */
 	enum pa_severity severity;

@@ -54,29 +54,42 @@ static struct pa_error *visit_underflow(struct pa_check_context *c,
 	return excess(d) < 0 ? report(c, PA_CHECK_REFCOUNT_UNDERFLOW, d) : NULL;
 }
 
-/* Pins that were set aside; whether one of them leaked nobody can tell. */
-static void tell_pinned(struct pa_check_context *c)
+/* What was set aside; whether one of them leaked nobody can tell. */
+static void tell_asides(struct pa_check_context *c)
 {
-	const struct pa_pinned *pinned = &c->census->counts->pinned;
-	struct pa_finding *f;
+	static const char *const may_hold[PA_NR_ASIDE_KINDS] = {
+		[PA_ASIDE_EXTENT_BUFFER] = "their extent buffers",
+		[PA_ASIDE_GRAPHICS] = "drivers that use their files' pages",
+	};
+	const struct pa_counts *counts = c->census->counts;
 
-	if (!pinned->folios || pa_discrepancy_leaks_unknown(c))
+	if (pa_discrepancy_leaks_unknown(c))
 		return;
-	f = pa_finding_add(c->findings, PA_CHECK_REFCOUNT_LEAK, PA_INFO,
-			   PA_NO_PFN, PA_NO_PFN,
-			   "%" PRIu64 " folios have pins of nobody who is "
-			   "known: %s may pin pages without keeping them",
-			   pinned->folios, pinned->driver);
-	pa_finding_number(f, "pages", (int64_t)pinned->pages);
-	pa_finding_number(f, "pins", (int64_t)pinned->pins);
-	pa_finding_hex(f, "first_pfn", pinned->first_pfn);
+	for (int i = 0; i < PA_NR_ASIDE_KINDS; i++) {
+		const struct pa_aside *aside = &counts->asides[i];
+		bool pins = i == PA_ASIDE_PINNED;
+		struct pa_finding *f;
+
+		if (!aside->folios)
+			continue;
+		f = pa_finding_add(c->findings, PA_CHECK_REFCOUNT_LEAK, PA_INFO,
+				   PA_NO_PFN, PA_NO_PFN,
+				   "%" PRIu64
+				   " folios have %s that %s may hold",
+				   aside->folios, pins ? "pins" : "references",
+				   pins ? counts->pinner : may_hold[i]);
+		pa_finding_number(f, "pages", (int64_t)aside->pages);
+		pa_finding_number(f, pins ? "pins" : "references",
+				  (int64_t)aside->refs);
+		pa_finding_hex(f, "first_pfn", aside->first_pfn);
+	}
 }
 
 struct pa_error *pa_check_refcount_leak(struct pa_check_context *c,
 					struct pa_check_result *result)
 {
 	pa_discrepancy_leak_coverage(c, result);
-	tell_pinned(c);
+	tell_asides(c);
 	return pa_discrepancies_visit(c, visit_leak);
 }
 

@@ -203,14 +203,12 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "them: page tables, page cache and swap cache, "
 		       "batches, pipes, pins and more. Where something in "
 		       "the kernel's memory still names the page it is named "
-		       "too, and the finding is milder. It is info where the "
-		       "folio's own state tells of who may hold it "
-		       "(may_hold): I/O that is under way, what its file "
-		       "system attached to it, a driver that uses the pages "
-		       "of a file of tmpfs, pins of who has the page's "
-		       "address. Pins that nothing else tells of are one info "
-		       "for all folios where a driver is loaded that keeps no "
-		       "pages (VFIO, iommufd, RDMA, vDPA). Rests on "
+		       "too, and the finding is milder: info where that may be "
+		       "I/O under way or who pinned it (may_hold). One info "
+		       "for all is told of pins where a driver is loaded that "
+		       "keeps no pages (VFIO, iommufd, RDMA, vDPA), of extent "
+		       "buffers of btrfs, and of pages of graphics objects. "
+		       "Rests on "
 		       "folio_expected_ref_count().",
 		.run = pa_check_refcount_leak,
 		.needs = COUNTS,

@@ -55,26 +55,48 @@ def test_page_of_a_request(site: Site, kind: str, flag: str) -> None:
         expect(site, folio.pfn, "suspect")
 
 
+def set_aside(site: Site) -> "list[dict[str, Any]]":
+    """What is told of folios that were only added up."""
+    found = (f for f in site.audit().findings if f["check"] == LEAK and f["pfn"] is None)
+    return [f["evidence"] for f in found]
+
+
+def aside(pfn: int, pages: int = 1) -> "dict[str, Any]":
+    """What is told where one folio has one reference too many."""
+    return {"pages": pages, "references": 1, "first_pfn": hex(pfn)}
+
+
 def test_page_of_an_extent_buffer(site: Site) -> None:
-    """What a file system attached to a page names it, and may have a reference of its own."""
+    """What btrfs attached to a page names it, and has a reference that is not PG_private's."""
     folio = find(site, "file")
     holder = sleeper(site)
-    flags, private = site.flags(folio.pfn), site.page(folio.pfn).private
-    if not int(flags) & site.flag("PG_private"):
+    page = site.page(folio.pfn)
+    mapping = drgn.cast("struct address_space *", page.mapping)
+    if not int(site.flags(folio.pfn)) & site.flag("PG_private"):
+        flags = site.flags(folio.pfn)
         site.set(flags, int(flags) | site.flag("PG_private"))
         site.add(site.refcount(folio.pfn), 1)
-    site.set(private, int(holder))
+    # Of a structure that names a page somewhere.
+    buffer = int(holder.journal_info.address_of_()) - 128
+    site.set(page.private, buffer)
+    site.set(holder.journal_info, int(page))
     site.add(site.refcount(folio.pfn), 1)
-    expect(site, folio.pfn, "bug")
-    site.set(holder.journal_info, int(site.page(folio.pfn)))
-    evidence = expect(site, folio.pfn, "info")
-    assert evidence["may_hold"] == "what its file system attached to it"
-    # Two, and another object.
+    site.expect(leak(folio, "suspect"))
+    site.write(int(holder.comm.address_of_()), b"btrfs\0")
+    site.set(mapping.host.i_sb.s_type.name, int(holder.comm.address_of_()))
+    site.expect_nothing()
+    assert set_aside(site) == [aside(folio.pfn, folio.pages)]
+    # One more.
     site.add(site.refcount(folio.pfn), 1)
-    expect(site, folio.pfn, "suspect")
+    site.expect(leak(folio, "suspect"))
     site.add(site.refcount(folio.pfn), -1)
-    site.set(private, int(holder) + 64)
-    expect(site, folio.pfn, "suspect")
+    # Of another page.
+    site.set(holder.journal_info, int(site.page(folio.pfn + folio.pages)))
+    site.expect(leak(folio, "bug"))
+    # Nothing, as page->private of data says.
+    site.set(page.private, 1)
+    site.expect(leak(folio, "bug"))
+    assert set_aside(site) == []
 
 
 def shmem_page(site: Site) -> int:
@@ -101,8 +123,8 @@ def test_page_of_a_graphics_object(site: Site) -> None:
     site.add(site.refcount(pfn), 1)
     expect(site, pfn, "bug")
     use(pfn)
-    evidence = expect(site, pfn, "info")
-    assert evidence["may_hold"] == "a driver that uses its file's pages"
+    site.expect_nothing()
+    assert set_aside(site) == [aside(pfn)]
     site.add(site.refcount(pfn), 1)
     expect(site, pfn, "bug")
     site.add(site.refcount(pfn), -2)
@@ -110,6 +132,7 @@ def test_page_of_a_graphics_object(site: Site) -> None:
     site.add(site.refcount(folio.pfn), 1)
     use(folio.pfn)
     site.expect(leak(folio, "bug"))
+    assert set_aside(site) == []
 
 
 # Pins.
@@ -142,12 +165,6 @@ def name_module(site: Site, name: str) -> None:
     """Let the first module be one of that name."""
     modules = list_for_each_entry("struct module", site.prog["modules"].address_of_(), "list")
     site.write(int(next(iter(modules)).name.address_of_()), name.encode() + b"\0")
-
-
-def set_aside(site: Site) -> "list[dict[str, Any]]":
-    """What is told of pins of a driver that keeps no pages."""
-    found = (f for f in site.audit().findings if f["check"] == LEAK and f["pfn"] is None)
-    return [f["evidence"] for f in found]
 
 
 @pytest.mark.parametrize("driver", ["vfio_iommu_type1", "iommufd", "ib_uverbs", "vhost_vdpa"])
