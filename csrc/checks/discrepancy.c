@@ -138,7 +138,8 @@ static enum pa_severity milder(enum pa_severity a, enum pa_severity b)
 /* Goes through what else names @d's folio. */
 static struct pa_error *find_named(struct pa_check_context *c,
 				   const struct pa_discrepancy *d,
-				   uint64_t *words, struct pa_judgement *ret)
+				   struct pa_kept *kept,
+				   struct pa_judgement *ret)
 {
 	const struct pa_excess *excess = c->census->excess;
 	size_t nr, told = 0, length = 0;
@@ -167,7 +168,8 @@ static struct pa_error *find_named(struct pa_check_context *c,
 		}
 		if (err)
 			break;
-		*words += n < nr && pa_keeper_names(&place);
+		if (n < nr)
+			pa_kept_add(kept, &place);
 		severity = hit_severity(excess, hit, &place, &task);
 		if (task && waits_for_references(c->census, d, task))
 			continue;
@@ -291,13 +293,13 @@ struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 	const struct pa_search_result *search = &c->census->excess->search;
 	const struct pa_handled *hand = find_hand(c, d);
 	struct pa_error *err;
-	uint64_t words = 0;
+	struct pa_kept kept = { 0 };
 
 	*ret = (struct pa_judgement){
 		.task = hand ? hand->task : find_collapser(c, d),
 	};
-	err = find_named(c, d, &words, ret);
-	ret->keeper = pa_keeper_find(c, d, words);
+	err = find_named(c, d, &kept, ret);
+	ret->keeper = pa_keeper_find(c, d, &kept);
 	if (ret->task || ret->keeper || find_unsure(c->census, d))
 		ret->severity = PA_INFO;
 	if (c->census->stacks_unread || search->unread_stacks ||

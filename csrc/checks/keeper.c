@@ -1,24 +1,35 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "checks/keeper.h"
 
+#include <string.h>
+
 #include "census/aside.h"
 #include "checks/discrepancy.h"
 
-bool pa_keeper_names(const struct pa_place *place)
+void pa_kept_add(struct pa_kept *kept, const struct pa_place *place)
 {
+	if (place->dead)
+		return;
 	switch (place->kind) {
 	case PA_PLACE_SLAB:
+		/* Merged with no other: its objects go to user space. */
+		if (place->cache && !strcmp(place->cache->name, "kvm_vcpu"))
+			kept->vcpu_words++;
+		kept->words++;
+		break;
 	/* Large arrays. */
 	case PA_PLACE_VMALLOC:
 	case PA_PLACE_PAGE:
-		return !place->dead;
+		kept->words++;
+		break;
 	default:
-		return false;
+		break;
 	}
 }
 
 const char *pa_keeper_find(struct pa_check_context *c,
-			   const struct pa_discrepancy *d, uint64_t words)
+			   const struct pa_discrepancy *d,
+			   const struct pa_kept *kept)
 {
 	const struct pa_page_format *f = &c->kernel->page_format;
 	int64_t excess = pa_discrepancy_excess(d, PA_COUNT_REFCOUNT);
@@ -32,10 +43,13 @@ const char *pa_keeper_find(struct pa_check_context *c,
 	 */
 	if (d->kind == PA_FOLIO_FILE &&
 	    d->flags & (f->flag.locked | f->flag.writeback) &&
-	    words >= (uint64_t)excess)
+	    kept->words >= (uint64_t)excess)
 		return "I/O that is under way";
 	/* Whoever keeps the pages that it pinned: xdp_umem_pin_pages(). */
-	if (pins && words >= pins)
+	if (pins && kept->words >= pins)
 		return "who pinned it";
+	/* Pages of its guest that a virtual CPU maps for long: kvm_vcpu_map(). */
+	if (kept->vcpu_words >= (uint64_t)excess)
+		return "a virtual CPU";
 	return NULL;
 }

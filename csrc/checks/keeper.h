@@ -10,14 +10,21 @@
 #include "census/place.h"
 #include "checks/check.h"
 
-/* Whether a pointer to a page, at @place, may stand for a reference. */
-bool pa_keeper_names(const struct pa_place *place);
+/* Pointers to a folio that may each stand for a reference. */
+struct pa_kept {
+	/* All of them; those of objects of KVM's virtual CPUs. */
+	uint64_t words, vcpu_words;
+};
+
+/* Adds a pointer that is at @place. */
+void pa_kept_add(struct pa_kept *kept, const struct pa_place *place);
 
 /*
- * Who may have the references that @d's folio has too many, for people, where
- * so many words are such pointers to it; NULL where nothing says so.
+ * Who may have the references that @d's folio has too many, for people; NULL
+ * where nothing says so.
  */
 const char *pa_keeper_find(struct pa_check_context *context,
-			   const struct pa_discrepancy *d, uint64_t words);
+			   const struct pa_discrepancy *d,
+			   const struct pa_kept *kept);
 
 #endif

@@ -204,10 +204,11 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "batches, pipes, pins and more. Where something in "
 		       "the kernel's memory still names the page it is named "
 		       "too, and the finding is milder: info where that may be "
-		       "I/O under way or who pinned it (may_hold). One info "
-		       "for all is told of pins where a driver is loaded that "
-		       "keeps no pages (VFIO, iommufd, RDMA, vDPA), of extent "
-		       "buffers of btrfs, and of pages of graphics objects. "
+		       "I/O under way, a virtual CPU or who pinned it "
+		       "(may_hold). One info for all is told of pins where a "
+		       "driver is loaded that keeps no pages (VFIO, iommufd, "
+		       "RDMA, vDPA), of extent buffers of btrfs, and of pages "
+		       "of graphics objects. "
 		       "Rests on "
 		       "folio_expected_ref_count().",
 		.run = pa_check_refcount_leak,

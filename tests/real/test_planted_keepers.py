@@ -8,6 +8,7 @@ from typing import Any
 import drgn
 import pytest
 from drgn.helpers.linux.list import list_for_each_entry
+from drgn.helpers.linux.slab import slab_object_info
 from folios import Mapped, find
 from planting import LIST_POISON, Expected, Site, has_member, node_counter
 from stacks import sleeper
@@ -215,4 +216,21 @@ def test_pinned_pages_that_are_kept(site: Site, kind: str) -> None:
     assert evidence["may_hold"] == "who pinned it"
     # One more than words that name it.
     pin(site, folio, 1)
+    expect(site, folio.pfn, "suspect")
+
+
+def test_page_of_a_virtual_cpu(site: Site) -> None:
+    """KVM keeps pages of a guest mapped in which that runs guests of its own."""
+    folio = find(site, "anon")
+    holder = sleeper(site)
+    site.add(site.refcount(folio.pfn), 1)
+    site.set(holder.journal_info, int(site.page(folio.pfn)))
+    expect(site, folio.pfn, "suspect")
+    site.write(int(holder.comm.address_of_()), b"kvm_vcpu\0")
+    found = slab_object_info(site.prog, holder)
+    assert found is not None
+    site.set(found.slab_cache.name, int(holder.comm.address_of_()))
+    assert expect(site, folio.pfn, "info")["may_hold"] == "a virtual CPU"
+    # One more than it names.
+    site.add(site.refcount(folio.pfn), 1)
     expect(site, folio.pfn, "suspect")
