@@ -47,7 +47,7 @@ _OF_COUNTERS = {"zone-accounting", "counter-drift"}
 #: Evidence of that instant: who had a page in hand, or a word of it, or what size was unknown.
 _PASSING = {
     *("also_named_by", "task", "pid", "in_flight", "waiting", "waiters", "disputed_pages"),
-    "moved",
+    *("moved", "may_hold"),
 }
 
 _Found = Dict[str, Any]
