@@ -419,6 +419,26 @@ static bool is_cached(const struct pa_discrepancy *d)
 	return refcount <= 0 || refcount >= (int64_t)PA_BIT(d->order);
 }
 
+/*
+ * Pages that NR_*_MAPPED has of a folio that is mapped entirely, or not, and of
+ * which so many pages are mapped by themselves. While PG_double_map told of
+ * both (until v6.2) an anonymous page that had both without it was counted for
+ * each: so they are after migration, which does not move the flag.
+ */
+static int64_t mapped_pages(const struct pa_folio_counter *c, bool entire,
+			    uint64_t pages)
+{
+	const struct pa_discrepancy *d = &c->folio;
+	int64_t nr = (int64_t)PA_BIT(d->order);
+
+	if (!entire)
+		return (int64_t)pages;
+	if (c->kernel->mapcount_format.double_map &&
+	    mapped_as(d) == PA_FOLIO_ANON && !c->raised)
+		nr += (int64_t)pages;
+	return nr;
+}
+
 static void count_node(struct pa_folio_counter *c)
 {
 	const struct pa_kernel *kernel = c->kernel;
@@ -431,8 +451,8 @@ static void count_node(struct pa_folio_counter *c)
 
 	if (c->page_mapcounts)
 		count_mapped(c->node, d,
-			     whole ? nr : (int64_t)c->nr_mapped_stored,
-			     d->entire ? nr : (int64_t)c->nr_mapped_counted);
+			     mapped_pages(c, whole, c->nr_mapped_stored),
+			     mapped_pages(c, d->entire, c->nr_mapped_counted));
 	else
 		count_mapped(c->node, d,
 			     pa_mapcount(c->head, large) > 0 ? nr : 0,

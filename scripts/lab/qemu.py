@@ -10,7 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional
 
 from .elfcore import Segment, read_notes
 from .kernels import Kernel
@@ -41,6 +41,8 @@ class Hardware:
     # A virtio-mem device: so large, and so much of it asked for at the start.
     virtio_mem_mib: int = 0
     virtio_mem_requested_mib: int = 0
+    # NUMA nodes: as much memory and as many processors in each.
+    nodes: int = 1
 
 
 @dataclass
@@ -69,7 +71,7 @@ class Machine:
     dimms: dict[str, Dimm] = field(default_factory=dict)
 
     def __enter__(self) -> Machine:
-        self.ram = self.work / "ram"
+        self.rams = [self.work / f"ram{node}" for node in range(self.hardware.nodes)]
         self.console = self.work / "console.log"
         self.disk = self.work / "truth.raw"
         with open(self.disk, "wb") as file:
@@ -78,15 +80,13 @@ class Machine:
         memory = f"{hw.memory_mib}M"
         if hw.slots:
             memory += f",slots={hw.slots},maxmem={hw.max_mib}M"
-        size = hw.memory_mib * MIB
+        size = hw.memory_mib * MIB // hw.nodes
         # The kernel maps what it is given: fixed serial ports, no video, no network.
         argv = [
             tool("qemu-system-x86_64", "qemu-system-x86"),
             *("-nodefaults", "-display", "none", "-no-reboot", "-no-user-config"),
             *("-accel", "tcg,thread=single", "-cpu", hw.cpu, "-smp", str(hw.cpus)),
-            *("-m", memory, "-machine", "q35,memory-backend=ram"),
-            "-object",
-            f"memory-backend-file,id=ram,share=on,mem-path={self.ram},size={size}",
+            *("-m", memory, "-machine", "q35" if hw.nodes > 1 else "q35,memory-backend=ram0"),
             *("-device", "vmcoreinfo"),
             *("-chardev", f"file,id=console,path={self.console}", "-serial", "chardev:console"),
             "-chardev",
@@ -99,6 +99,18 @@ class Machine:
             *("-kernel", str(self.kernel.vmlinuz), "-initrd", str(self.initramfs)),
             *("-append", self.cmdline),
         ]
+        for node, ram in enumerate(self.rams):
+            argv += [
+                "-object",
+                f"memory-backend-file,id=ram{node},share=on,mem-path={ram},size={size}",
+            ]
+            if hw.nodes > 1:
+                cpus = hw.cpus // hw.nodes
+                argv += [
+                    "-numa",
+                    f"node,nodeid={node},memdev=ram{node},"
+                    f"cpus={node * cpus}-{node * cpus + cpus - 1}",
+                ]
         if hw.virtio_mem_mib:
             self.dimms[VIRTIO_MEM] = Dimm(
                 VIRTIO_MEM, hw.virtio_mem_mib * MIB, self.work / f"dimm-{VIRTIO_MEM}"
@@ -218,14 +230,22 @@ class Machine:
         # pc_q35: with this much and more, what is above 2 GiB begins at 4 GiB.
         low = 2 * GIB if size >= 0xB0000000 else size
         found = [
-            Segment(0, LOW_HOLE[0], self.ram, 0),
-            Segment(LOW_HOLE[1], low - LOW_HOLE[1], self.ram, LOW_HOLE[1]),
+            *self._ram(0, LOW_HOLE[0], 0),
+            *self._ram(LOW_HOLE[1], low - LOW_HOLE[1], LOW_HOLE[1]),
+            *self._ram(4 * GIB, size - low, low),
         ]
-        if size > low:
-            found.append(Segment(4 * GIB, size - low, self.ram, low))
         for dimm in self.dimms.values():
             found.append(Segment(dimm.phys, dimm.size, dimm.file, 0))
         return sorted(found, key=lambda segment: segment.phys)
+
+    def _ram(self, phys: int, size: int, offset: int) -> Iterator[Segment]:
+        """RAM from an offset in all of it on: a file a node, one behind the other."""
+        each = self.hardware.memory_mib * MIB // self.hardware.nodes
+        while size:
+            node, at = divmod(offset, each)
+            part = min(size, each - at)
+            yield Segment(phys, part, self.rams[node], at)
+            phys, size, offset = phys + part, size - part, offset + part
 
     def stop_at_rest(self) -> None:
         """Stop the machine while all of its processors are idle, or after a while anyway.

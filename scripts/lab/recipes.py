@@ -63,13 +63,16 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             "cgroups",
-            "memory cgroups within each other and removed, LRU generations aged",
-            lambda kernel: work.cgroups(kernel) + work.memory(kernel) + work.END,
+            "memory cgroups within each other and removed, LRU generations aged; two nodes, and "
+            "memory of all kinds that moved from one to the other",
+            lambda kernel: work.cgroups(kernel) + work.nodes(kernel) + work.END,
+            hardware=Hardware(nodes=2),
         ),
         Recipe(
             "cgroups-lru",
             "the same with the kind of LRU that is not the kernel's default",
-            lambda kernel: work.cgroups(kernel, "other") + work.memory(kernel) + work.END,
+            lambda kernel: work.cgroups(kernel, "other") + work.nodes(kernel) + work.END,
+            hardware=Hardware(nodes=2),
             applies=lambda kernel: kernel.has_config("LRU_GEN"),
         ),
         Recipe(

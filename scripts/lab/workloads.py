@@ -70,6 +70,15 @@ def cgroups(_: Kernel, lru: str = "age") -> list[str]:
     ]
 
 
+def nodes(kernel: Kernel) -> list[str]:
+    """What is on one node moves to the other, some of it back: counters have to follow."""
+    return [
+        *memory(kernel),
+        *("guest migrate 0 1", "guest thp 16", "guest shmem 8 /tmp/huge", "guest migrate 1 0"),
+        *("guest anon 16", "guest migrate 0 1"),
+    ]
+
+
 def hotplug(_: Kernel) -> list[str]:
     """Boot memory offlined and onlined, DIMMs added and removed."""
     return [

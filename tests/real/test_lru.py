@@ -120,12 +120,11 @@ def lock(site: Site, lru: LruList) -> None:
     site.write(address, struct.pack("<I", 1))
 
 
-def count(site: Site, is_file: Optional[bool], amount: int) -> None:
-    """Add to the node's number of LRU pages: anonymous, file, or None: unevictable."""
+def count(site: Site, lru: LruList, is_file: Optional[bool], amount: int) -> None:
+    """Add to its node's number of LRU pages: anonymous, file, or None: unevictable."""
     first = int(site.prog.constant("NR_LRU_BASE"))
     item = first + (4 if is_file is None else 2 * is_file)
-    (node,) = mmzone.for_each_online_pgdat(site.prog)
-    site.add(node.vm_stat[item].counter, amount)
+    site.add(lru.pgdat.vm_stat[item].counter, amount)
 
 
 def memcg_word(site: Site, pfn: int) -> drgn.Object:
@@ -224,7 +223,7 @@ def test_isolated(site: Site, lru: LruList, pfn: int) -> None:
     """Off the list and PG_lru clear: isolated."""
     site.list_del(site.lru(pfn))
     flip(site, pfn, site.flag("PG_lru"))
-    count(site, lru.is_file, -1)
+    count(site, lru, lru.is_file, -1)
     site.expect_nothing()
 
 
@@ -232,8 +231,8 @@ def test_unevictable(site: Site, lru: LruList, pfn: int) -> None:
     """Unevictable folios are on no list since v5.18."""
     site.list_del(site.lru(pfn))
     flip(site, pfn, site.flag("PG_unevictable"))
-    count(site, lru.is_file, -1)
-    count(site, None, 1)
+    count(site, lru, lru.is_file, -1)
+    count(site, lru, None, 1)
     if is_old(site):
         site.expect(bug(pfn))
     else:
@@ -334,6 +333,7 @@ def test_charged_elsewhere(site: Site, lru: LruList, pfn: int) -> None:
         each
         for each, _ in contents(site)
         if each.memcg == other.memcg
+        and each.pgdat == lru.pgdat
         and (each.is_file, each.active, each.gen, each.zone)
         == (lru.is_file, lru.active, lru.gen, lru.zone)
     )
@@ -360,8 +360,8 @@ def test_lazily_freed(site: Site, lru: LruList) -> None:
     pfn = next(pfn for pfn in small_folios(site, lru) if int(site.page(pfn).mapping) & 1)
     move(site, pfn, counterpart(site, lru, is_file=not lru.is_file))
     flip(site, pfn, site.flag("PG_swapbacked"))
-    count(site, lru.is_file, -1)
-    count(site, not lru.is_file, 1)
+    count(site, lru, lru.is_file, -1)
+    count(site, lru, not lru.is_file, 1)
     site.expect_nothing()
 
 

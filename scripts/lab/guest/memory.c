@@ -3,11 +3,13 @@
 #define _GNU_SOURCE
 #include "guest.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -298,11 +300,47 @@ static int run_churn(int argc, char **argv)
 	return 0;
 }
 
+/* migrate FROM TO: pages of all processes, to another node as far as they can. */
+static int run_migrate(int argc, char **argv)
+{
+	unsigned long from, to;
+	long moved = 0, left = 0;
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	if (argc != 3 || !proc)
+		die("migrate");
+	from = 1UL << atoi(argv[1]);
+	to = 1UL << atoi(argv[2]);
+	while ((entry = readdir(proc))) {
+		int pid = atoi(entry->d_name);
+		long status = pid > 1 && pid != getpid() ?
+				      syscall(SYS_migrate_pages, pid, 64, &from,
+					      &to) :
+				      -1;
+
+		if (status < 0)
+			continue;
+		moved++;
+		left += status;
+	}
+	event("migrate from=%s to=%s processes=%ld left=%ld", argv[1], argv[2],
+	      moved, left);
+	return closedir(proc);
+}
+
 const struct command memory_commands[] = {
-	{ "anon", run_anon },	    { "thp", run_thp },
-	{ "forks", run_forks },	    { "shmem", run_shmem },
-	{ "file", run_file },	    { "map", run_map },
-	{ "hugetlb", run_hugetlb }, { "ksm", run_ksm },
-	{ "mlocked", run_mlocked }, { "pageout", run_pageout },
-	{ "churn", run_churn },	    { NULL, NULL },
+	{ "anon", run_anon },
+	{ "thp", run_thp },
+	{ "forks", run_forks },
+	{ "shmem", run_shmem },
+	{ "file", run_file },
+	{ "map", run_map },
+	{ "hugetlb", run_hugetlb },
+	{ "ksm", run_ksm },
+	{ "mlocked", run_mlocked },
+	{ "pageout", run_pageout },
+	{ "churn", run_churn },
+	{ "migrate", run_migrate },
+	{ NULL, NULL },
 };
