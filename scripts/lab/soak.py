@@ -39,9 +39,10 @@ MIXES: dict[str, tuple[str, ...]] = {
     "blocks": ("thp", "compact", "blocks", "hugetlb"),
     "reclaim": ("cache", "reclaim", "cgroups"),
     "thp": ("thp", "compact", "poison"),
+    "nodes": ("thp", "cache", "reclaim", "compact", "nodes"),
     "counts": ("thp", "tasks", "cache", "reclaim", "compact", "lent", "hugetlb", "blocks"),
 }
-HARDWARE = Hardware(memory_mib=896)
+HARDWARE = Hardware(memory_mib=896, nodes=2)
 GUEST_CMDLINE = "movablecore=384M"
 # Each mix storms under both: the kernel's own way, and (where it was built so that it can)
 # preempting itself wherever it may, so that many tasks are in the middle of something.

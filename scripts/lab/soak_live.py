@@ -15,7 +15,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterator, Optional, Sequence
 
@@ -128,7 +128,11 @@ class Soak:
     def _boot(self, mix: str, count: int) -> None:
         pieces = REST if mix == QUIET else ()
         with live.guest(
-            self.kernel, pieces, modules=MODULES, cmdline=GUEST_CMDLINE, hardware=self.hardware
+            self.kernel,
+            pieces,
+            modules=MODULES,
+            cmdline=GUEST_CMDLINE,
+            hardware=replace(self.hardware, nodes=2 if "nodes" in MIXES.get(mix, ()) else 1),
         ) as guest:
             if mix != QUIET:
                 begin_storm(guest, MIXES[mix])

@@ -56,6 +56,13 @@ swap_cycle() {
 	some_sleep 3000
 }
 
+migration() {
+	guest migrate 0 1
+	some_sleep 500
+	guest migrate 1 0
+	some_sleep 500
+}
+
 pcp_sizes() {
 	put "$(((1 + $(random 4)) * 8))" /proc/sys/vm/percpu_pagelist_high_fraction
 	some_sleep 500
@@ -151,6 +158,11 @@ storm_compact() {
 	put 1000 /sys/kernel/mm/ksm/pages_to_scan
 	put 10 /sys/kernel/mm/ksm/sleep_millisecs
 	put 1 /sys/kernel/mm/ksm/run
+}
+
+# Nodes balance what their tasks use by themselves, too.
+storm_nodes() {
+	[ -e /sys/devices/system/node/node1 ] && forever migration
 }
 
 storm_hugetlb() {
