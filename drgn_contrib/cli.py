@@ -12,7 +12,14 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, NoReturn, Optional, Sequence
 
-from drgn_contrib.output import STDOUT, OutputError, OutputFile, output_file, print_text
+from drgn_contrib.output import (
+    STDOUT,
+    OutputError,
+    OutputFile,
+    output_file,
+    print_text,
+    silence,
+)
 from drgn_contrib.page_argument import UsageError, is_page, page_number, pfn_of
 from drgn_contrib.report import MAP_SCHEMA, ExitStatus
 
@@ -441,8 +448,11 @@ def _run(argv: Sequence[str]) -> int:
 
 def _say(message: str) -> None:
     """One line on standard error, if anybody can have it: the exit status says it, too."""
-    with contextlib.suppress(OSError):
-        print(f"pageaudit: {message}", file=sys.stderr)
+    try:
+        print(f"pageaudit: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        # The interpreter flushes once more when it ends, and has a status for that.
+        silence(sys.stderr)
 
 
 def _replace_closed() -> None:

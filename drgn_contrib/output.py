@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import tempfile
-from typing import Iterator, Optional, Sequence
+from typing import Iterator, Optional, Sequence, TextIO
 
 from drgn_contrib.page_argument import UsageError
 
@@ -127,6 +127,13 @@ def output_file(path: str, others: Sequence[str] = ()) -> Iterator[Optional[Outp
         file.discard()
 
 
+def silence(stream: TextIO) -> None:
+    """Let what it has and gets from now on go nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
+
 def print_text(text: str) -> None:
     """To standard output, whose reader may have gone.
 
@@ -139,7 +146,7 @@ def print_text(text: str) -> None:
         sys.stdout.flush()
     except OSError as error:
         # The interpreter flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             message = f"can't write to standard output: {error.strerror}"
             raise OutputError(message) from None
