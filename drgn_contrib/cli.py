@@ -197,7 +197,7 @@ def _split_pages(
     return files, [page_number(page) for page in pages]
 
 
-def _known_checks(text: Optional[str]) -> "Optional[list[str]]":
+def known_checks(text: Optional[str]) -> "Optional[list[str]]":
     """Ids of --checks, each of which exists."""
     if text is None:
         return None
@@ -310,7 +310,7 @@ def _main_audit(argv: Sequence[str]) -> int:
     if "--version" in argv:
         return _version()
     options = _audit_parser().parse_args(argv)
-    checks = _known_checks(options.checks)
+    checks = known_checks(options.checks)
     with contextlib.ExitStack() as stack:
         output = _Output(stack, options)
 

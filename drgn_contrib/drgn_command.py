@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Dict, List, Tuple
 
 from drgn_contrib import _pageaudit, target
-from drgn_contrib.cli import _known_checks
+from drgn_contrib.cli import known_checks
 from drgn_contrib.page_argument import UsageError, is_page, page_number, pfn_of
 from drgn_contrib.run import describe, run
 
@@ -102,7 +102,7 @@ def _code(args: argparse.Namespace) -> str:
         return _DOC.format(ids=ids) if args.page else _CHECKS
     if args.what == "audit":
         _no_pages(args)
-        checks = _known_checks(args.checks)
+        checks = known_checks(args.checks)
         return _AUDIT.format(arguments=f", checks={checks}" if checks else "")
     if args.what == "map":
         _no_pages(args)
@@ -124,7 +124,7 @@ def _answer(prog: drgn.Program, args: argparse.Namespace) -> str:
         from drgn_contrib.text import report_text
 
         _no_pages(args)
-        checks = _known_checks(args.checks)
+        checks = known_checks(args.checks)
         known = [check["id"] for check in _pageaudit.checks()]
         report = run(target.open_program(prog), checks)
         return report_text(report, verbose=args.verbose, known=known)
