@@ -169,7 +169,7 @@ static struct pa_error *find_named(struct pa_check_context *c,
 		if (err)
 			break;
 		if (n < nr)
-			pa_kept_add(kept, &place);
+			pa_kept_add(c, hit, &place, kept);
 		severity = hit_severity(excess, hit, &place, &task);
 		if (task && waits_for_references(c->census, d, task))
 			continue;

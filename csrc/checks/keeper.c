@@ -6,8 +6,36 @@
 #include "census/aside.h"
 #include "checks/discrepancy.h"
 
-void pa_kept_add(struct pa_kept *kept, const struct pa_place *place)
+static bool is_page_at(struct pa_check_context *c, uint64_t phys)
 {
+	uint8_t bytes[8];
+	uint64_t pfn;
+	struct pa_error *err = pa_reader_read(c->memmap->memory->reader, phys,
+					      sizeof(bytes), bytes);
+
+	if (!err)
+		return pa_page_to_pfn(c->kernel, pa_load_u64(bytes), &pfn);
+	pa_error_destroy(err);
+	return false;
+}
+
+/*
+ * Whether the word at @phys is beside another page's address, as in an array of
+ * pages; in one of struct bio_vec, whose owners are walked, it is not.
+ */
+static bool is_in_array(struct pa_check_context *c, uint64_t phys)
+{
+	uint64_t size = PA_BIT(c->kernel->space.page_shift);
+
+	return (phys % size && is_page_at(c, phys - 8)) ||
+	       ((phys + 8) % size && is_page_at(c, phys + 8));
+}
+
+void pa_kept_add(struct pa_check_context *c, const struct pa_search_hit *hit,
+		 const struct pa_place *place, struct pa_kept *kept)
+{
+	uint64_t words = kept->words;
+
 	if (place->dead)
 		return;
 	switch (place->kind) {
@@ -25,6 +53,8 @@ void pa_kept_add(struct pa_kept *kept, const struct pa_place *place)
 	default:
 		break;
 	}
+	if (kept->words > words && is_in_array(c, hit->phys))
+		kept->array_words++;
 }
 
 const char *pa_keeper_find(struct pa_check_context *c,
@@ -45,8 +75,8 @@ const char *pa_keeper_find(struct pa_check_context *c,
 	    d->flags & (f->flag.locked | f->flag.writeback) &&
 	    kept->words >= (uint64_t)excess)
 		return "I/O that is under way";
-	/* Whoever keeps the pages that it pinned: xdp_umem_pin_pages(). */
-	if (pins && kept->words >= pins)
+	/* Whoever keeps an array of what it pinned: xdp_umem_pin_pages(). */
+	if (pins && kept->array_words >= pins)
 		return "who pinned it";
 	/* Pages of its guest that a virtual CPU maps for long: kvm_vcpu_map(). */
 	if (kept->vcpu_words >= (uint64_t)excess)

@@ -8,16 +8,19 @@
 
 #include "census/counts.h"
 #include "census/place.h"
+#include "census/search.h"
 #include "checks/check.h"
 
 /* Pointers to a folio that may each stand for a reference. */
 struct pa_kept {
-	/* All of them; those of objects of KVM's virtual CPUs. */
-	uint64_t words, vcpu_words;
+	/* All of them; those of arrays of pages, and of KVM's virtual CPUs. */
+	uint64_t words, array_words, vcpu_words;
 };
 
-/* Adds a pointer that is at @place. */
-void pa_kept_add(struct pa_kept *kept, const struct pa_place *place);
+/* Adds the pointer @hit, which is at @place. */
+void pa_kept_add(struct pa_check_context *context,
+		 const struct pa_search_hit *hit, const struct pa_place *place,
+		 struct pa_kept *kept);
 
 /*
  * Who may have the references that @d's folio has too many, for people; NULL

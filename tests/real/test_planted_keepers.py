@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import drgn
@@ -209,9 +210,14 @@ def test_driver_of_another_name(site: Site) -> None:
 def test_pinned_pages_that_are_kept(site: Site, kind: str) -> None:
     """An array of those that a driver pinned (AF_XDP) names each."""
     folio = find(site, kind)
-    holder = sleeper(site)
+    array = sleeper(site).comm.address_
+    assert array is not None
+    assert array % 8 == 0
     pin(site, folio, 1)
-    site.set(holder.journal_info, int(site.page(folio.pfn)))
+    # A struct bio_vec, as of a buffer that was registered with a ring.
+    site.write(array, struct.pack("<QQ", int(site.page(folio.pfn)), 4096))
+    expect(site, folio.pfn, "suspect")
+    site.write(array + 8, struct.pack("<Q", int(site.page(folio.pfn + folio.pages))))
     evidence = expect(site, folio.pfn, "info")
     assert evidence["may_hold"] == "who pinned it"
     # One more than words that name it.
