@@ -111,10 +111,11 @@ def build(path: Path, boot: Callable[[Path], None]) -> None:
 
 def _clean(work: Path) -> None:
     """Remove what only the running machine needed: its memory above all."""
-    for name in ("ram", "truth.raw", "initramfs", "qmp.sock", "host.sock", "gdb.sock"):
+    for name in ("truth.raw", "initramfs", "qmp.sock", "host.sock", "gdb.sock"):
         (work / name).unlink(missing_ok=True)
-    for dimm in work.glob("dimm-*"):
-        dimm.unlink()
+    for pattern in ("ram*", "dimm-*"):
+        for memory in work.glob(pattern):
+            memory.unlink()
 
 
 def _boot(kernel: kernels.Kernel, recipe: recipes.Recipe, work: Path) -> None:
