@@ -112,6 +112,23 @@ static uint64_t handled_rest(struct pa_check_context *c, uint64_t pfn,
 	return pfn;
 }
 
+/*
+ * Who is splitting a folio in @pfn's pageblock: its parts have no reference
+ * until __folio_split() comes to them, and those behind the end of the file are
+ * in no page cache any more. *@next is cut to the pageblock.
+ */
+static bool find_splitter(struct pa_check_context *c, uint64_t pfn,
+			  uint64_t *next, const struct pa_handled **ret)
+{
+	uint64_t span = PA_BIT(c->kernel->zones.pageblock_order);
+	uint64_t start = pfn & ~(span - 1);
+
+	*ret = pa_handled_find_split(c->census, start, start + span + 1);
+	if (*ret)
+		*next = pa_min(*next, start + span);
+	return *ret;
+}
+
 struct lost_check {
 	struct pa_check_context *c;
 	/* Pages in nobody's hands, while some stacks could not be read. */
@@ -136,6 +153,8 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 			start = next = end;
 			handled = pa_handled_find(c->census, pfn, end);
 		}
+		if (!handled && find_splitter(c, pfn, &next, &handled))
+			start = pfn;
 		if (handled && start == end) {
 			uint32_t order = pa_orphans_block_order(
 				handled->pfn, pfn, end, max_order);
