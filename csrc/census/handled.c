@@ -201,11 +201,14 @@ const struct pa_handled *pa_handled_find(const struct pa_census *census,
 		       NULL;
 }
 
-const struct pa_handled *pa_handled_find_split(const struct pa_census *census,
-					       uint64_t pfn, uint64_t end)
+const struct pa_handled *
+pa_handled_find_splitter(const struct pa_census *census, uint64_t pfn)
 {
-	for (size_t i = first_from(census, pfn);
-	     i < census->handled.length && census->handled.items[i].pfn < end;
+	uint64_t span = PA_BIT(census->kernel->zones.pageblock_order);
+	uint64_t start = pa_align_down(pfn, span), end = start + span;
+
+	for (size_t i = first_from(census, start);
+	     i < census->handled.length && census->handled.items[i].pfn <= end;
 	     i++)
 		if (census->handled.items[i].splits)
 			return &census->handled.items[i];

@@ -19,8 +19,11 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 const struct pa_handled *pa_handled_find(const struct pa_census *census,
 					 uint64_t pfn, uint64_t end);
 
-/* The same of tasks that are splitting a folio. */
-const struct pa_handled *pa_handled_find_split(const struct pa_census *census,
-					       uint64_t pfn, uint64_t end);
+/*
+ * Who is splitting a folio in @pfn's pageblock; NULL: nobody. Of all of its pages
+ * just the next one to come to, and the end, are in his hands.
+ */
+const struct pa_handled *
+pa_handled_find_splitter(const struct pa_census *census, uint64_t pfn);
 
 #endif

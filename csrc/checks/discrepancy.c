@@ -245,8 +245,7 @@ static const struct pa_reference *find_unsure(const struct pa_census *census,
 
 /*
  * Who has @d's folio in hand. Folios that a THP was split into stay locked,
- * with a reference of the splitter each, until __folio_split() comes to them:
- * of a whole PMD's pages just the next and the end are in its hands.
+ * with a reference of the splitter each, until __folio_split() comes to them.
  */
 static const struct pa_handled *find_hand(struct pa_check_context *c,
 					  const struct pa_discrepancy *d)
@@ -255,8 +254,7 @@ static const struct pa_handled *find_hand(struct pa_check_context *c,
 	const struct pa_census *census = c->census;
 	const struct pa_handled *behind =
 		census->handled.items + census->handled.length;
-	uint64_t span = PA_BIT(kernel->zones.pageblock_order);
-	uint64_t start = d->pfn & ~(span - 1), end = d->pfn + PA_BIT(d->order);
+	uint64_t end = d->pfn + PA_BIT(d->order);
 	const struct pa_handled *hand = pa_handled_find(census, d->pfn, end);
 
 	while (hand && waits_for_references(census, d, hand->task)) {
@@ -266,7 +264,7 @@ static const struct pa_handled *find_hand(struct pa_check_context *c,
 	}
 	if (hand || !(d->flags & kernel->page_format.flag.locked))
 		return hand;
-	return pa_handled_find_split(census, start, start + span + 1);
+	return pa_handled_find_splitter(census, d->pfn);
 }
 
 /*

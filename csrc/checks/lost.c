@@ -112,23 +112,6 @@ static uint64_t handled_rest(struct pa_check_context *c, uint64_t pfn,
 	return pfn;
 }
 
-/*
- * Who is splitting a folio in @pfn's pageblock: its parts have no reference
- * until __folio_split() comes to them, and those behind the end of the file are
- * in no page cache any more. *@next is cut to the pageblock.
- */
-static bool find_splitter(struct pa_check_context *c, uint64_t pfn,
-			  uint64_t *next, const struct pa_handled **ret)
-{
-	uint64_t span = PA_BIT(c->kernel->zones.pageblock_order);
-	uint64_t start = pfn & ~(span - 1);
-
-	*ret = pa_handled_find_split(c->census, start, start + span + 1);
-	if (*ret)
-		*next = pa_min(*next, start + span);
-	return *ret;
-}
-
 struct lost_check {
 	struct pa_check_context *c;
 	/* Pages in nobody's hands, while some stacks could not be read. */
@@ -140,6 +123,7 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 	struct lost_check *k = arg;
 	struct pa_check_context *c = k->c;
 	uint32_t max_order = c->kernel->page_format.max_buddy_order;
+	uint64_t span = PA_BIT(c->kernel->zones.pageblock_order);
 
 	/* Round poison the loss has a name of its own. */
 	if (pa_poisoned_in(c->census, pfn, end))
@@ -153,14 +137,24 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 			start = next = end;
 			handled = pa_handled_find(c->census, pfn, end);
 		}
-		if (!handled && find_splitter(c, pfn, &next, &handled))
-			start = pfn;
 		if (handled && start == end) {
 			uint32_t order = pa_orphans_block_order(
 				handled->pfn, pfn, end, max_order);
 
 			start = pa_align_down(handled->pfn, PA_BIT(order));
 			next = start + PA_BIT(order);
+		} else if (!handled) {
+			/*
+			 * Parts of a folio have no reference until
+			 * __folio_split() comes to them; those behind the end
+			 * of the file are in no page cache any more.
+			 */
+			handled = pa_handled_find_splitter(c->census, pfn);
+			if (handled) {
+				start = pfn;
+				next = pa_min(end,
+					      pa_align_down(pfn, span) + span);
+			}
 		}
 		if (pfn < start && c->census->stacks_unread)
 			k->unknown += start - pfn;

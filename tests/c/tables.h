@@ -218,6 +218,17 @@ static inline void make_kernel(struct pa_source *source)
 	};
 }
 
+/* The kernel above, read from memory_bytes; owned by the caller. */
+static inline struct pa_source *start_kernel(void)
+{
+	struct pa_source *source;
+
+	CHECK_OK(pa_source_callback(read_phys, NULL, NULL, false, EM_X86_64,
+				    &source));
+	make_kernel(source);
+	return source;
+}
+
 static inline void make_task(unsigned int task, unsigned int mm,
 			     unsigned int pgd)
 {

@@ -390,11 +390,8 @@ static void test_made_meanwhile(void)
 
 int main(void)
 {
-	struct pa_source *source;
+	struct pa_source *source = start_kernel();
 
-	CHECK_OK(pa_source_callback(read_phys, NULL, NULL, false, EM_X86_64,
-				    &source));
-	make_kernel(source);
 	test_entries();
 	test_deposited();
 	test_shared();

@@ -88,11 +88,8 @@ static void test_pfns(void)
 
 int main(void)
 {
-	struct pa_source *source;
+	struct pa_source *source = start_kernel();
 
-	CHECK_OK(pa_source_callback(read_phys, NULL, NULL, false, EM_X86_64,
-				    &source));
-	make_kernel(source);
 	test_pointers();
 	test_pfns();
 	pa_source_destroy(source);
