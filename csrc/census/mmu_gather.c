@@ -11,6 +11,7 @@
 
 #include "census/dropping.h"
 #include "census/holders.h"
+#include "census/page_table.h"
 #include "census/slabs.h"
 
 /* MAX_GATHER_BATCH_COUNT is 10000 pages' worth of batches. */
@@ -29,6 +30,8 @@ struct batch {
 	uint64_t task;
 	/* Virtual addresses of the mmu_gather, and of the first entry. */
 	uint64_t gather, entries;
+	/* Of the mm that is unmapped from; 0: it has none. */
+	uint32_t mm_id;
 	uint32_t nr;
 	/* The task is dropping references: nothing is certain. */
 	bool unsure;
@@ -123,6 +126,16 @@ static bool is_delayed(const struct pa_layout *layout, const uint8_t *bytes)
 		       PA_MASK(member->bit_size ? member->bit_size : 1);
 }
 
+static uint32_t mm_id(const struct pa_census *census, uint64_t address)
+{
+	const struct pa_mm *mm =
+		census->page_tables ?
+			pa_mms_find(&census->page_tables->mms, address) :
+			NULL;
+
+	return mm ? mm->mm_id : 0;
+}
+
 /*
  * Whether a struct mmu_gather lies at @address, whose bytes are @bytes, and
  * its batches: the chain of batches leads to the active one.
@@ -134,6 +147,7 @@ static struct pa_error *look_at(struct finding *f, uint64_t task,
 	uint32_t local_at = PA_OFFSETOF(layout, mmu_gather, local);
 	uint64_t local = address + local_at;
 	uint64_t active = PA_GET(layout, bytes, mmu_gather, active);
+	uint64_t mm = PA_GET(layout, bytes, mmu_gather, mm);
 	struct batch found[MAX_BATCHES];
 	struct header header;
 	struct batch batch = {
@@ -142,6 +156,7 @@ static struct pa_error *look_at(struct finding *f, uint64_t task,
 		.entries = address + PA_OFFSETOF(layout, mmu_gather, __pages),
 		.unsure = pa_dropping_has(&f->dropping, task),
 		.delayed = is_delayed(layout, bytes),
+		.mm_id = mm_id(f->walk->census, mm),
 	};
 	size_t nr = 0;
 	bool good, met_active = active == local;
@@ -151,8 +166,7 @@ static struct pa_error *look_at(struct finding *f, uint64_t task,
 	    header.nr > header.max)
 		return NULL;
 
-	struct pa_error *err =
-		is_mm(f, PA_GET(layout, bytes, mmu_gather, mm), &good);
+	struct pa_error *err = is_mm(f, mm, &good);
 
 	while (!err && good) {
 		/*
@@ -251,6 +265,20 @@ static bool is_usable_page(const struct pa_holder_walk *walk, uint64_t page)
 	return pa_census_target(walk->census, page, &pfn) == PA_TARGET_USABLE;
 }
 
+/* The mm still counts as one that maps the folio: folio_remove_rmap_ptes(). */
+static void count_folio(struct pa_holder_walk *walk, const struct batch *batch,
+			uint64_t pfn, uint32_t nr)
+{
+	const struct pa_page_tables *tables = walk->census->page_tables;
+	struct pa_mm_id_folio *folio =
+		tables && !walk->watch ?
+			pa_mm_ids_find(walk->kernel, &tables->mm_ids, pfn) :
+			NULL;
+
+	if (folio)
+		pa_mm_id_add(folio, batch->mm_id, nr);
+}
+
 /* @nr pages from @page on. */
 static bool refer(struct pa_holder_walk *walk, const struct batch *batch,
 		  struct pa_reference *ref, uint64_t page, uint32_t nr,
@@ -274,6 +302,8 @@ static bool refer(struct pa_holder_walk *walk, const struct batch *batch,
 	for (uint32_t i = 0; i < nr; i++)
 		if (!pa_refer_page(walk, page + (uint64_t)i * size, ref))
 			return false;
+	if (pa_page_to_pfn(walk->kernel, page, &ref->pfn))
+		count_folio(walk, batch, ref->pfn, nr);
 	return true;
 }
 

@@ -206,7 +206,8 @@ def hugetlb_poison(_: Kernel) -> list[str]:
 
 
 def full(kernel: Kernel) -> list[str]:
-    return pmem(kernel) + files(kernel) + hotplug(kernel) + memory(kernel, 16) + poison(kernel)
+    moved = pmem(kernel) + files(kernel) + hotplug(kernel) + ["files_again"]
+    return moved + memory(kernel, 16) + poison(kernel)
 
 
 def leak(kernel: Kernel) -> list[str]:

@@ -20,9 +20,10 @@ from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.mmzone import for_each_online_pgdat
 from drgn.helpers.linux.pid import for_each_task
 from dumps import Open
+from folios import find, task
 from lab import make
 from places import batches
-from planting import LIST_POISON, Site, has_member
+from planting import LIST_POISON, Expected, Site, has_member
 
 #: S_DAX.
 DAX = 1 << 13
@@ -372,6 +373,12 @@ class Gather:
         for i, word in enumerate(words):
             self.site.set(self.tlb.member_("__pages")[i], word)
 
+    def delay(self) -> None:
+        """Some mapcounts are still to be dropped."""
+        offset = self.tlb.type_.member("delayed_rmap").bit_offset
+        byte = self.address + offset // 8
+        self.site.write(byte, bytes([self.prog.read(byte, 1)[0] | 1 << offset % 8]))
+
     def told(self, pfn: int, end: int) -> "list[tuple[int, str, int]]":
         references = self.site.kernel().references([(pfn, end)])
         found = [r for r in references if r["holder"] == "mmu_gather"]
@@ -404,11 +411,30 @@ def test_mmu_gather(site: Site) -> None:
     # Mapcounts to be dropped, of one page and of three: only while some are.
     gather.fill(page | 1, page | 3, 3 << 2)
     assert gather.told(pfn, pfn + 3) == [(pfn, "get", 1), (pfn, "get", 3)]
-    offset = gather.tlb.type_.member("delayed_rmap").bit_offset
-    byte = gather.address + offset // 8
-    site.write(byte, bytes([site.prog.read(byte, 1)[0] | 1 << offset % 8]))
+    gather.delay()
     expected = [(pfn, "map", 1), (pfn, "map", 1), (pfn + 1, "map", 1), (pfn + 2, "map", 1)]
     assert gather.told(pfn, pfn + 3) == expected
+
+
+def test_mapcount_in_a_mmu_gather(site: Site) -> None:
+    """It counts for the mm that is unmapped from, which a large folio knows."""
+    folio = find(site, "thp by pages")
+    mm = task(site, folio.pid).mm
+    gather = Gather(site, sleeping_kthread(site))
+    if not gather.encoded:
+        pytest.skip("this kernel delays no mapcounts")
+    site.set(gather.tlb.mm, int(mm))
+    gather.fill(int(site.page(folio.page_pfn)) | 1)
+    site.write(folio.entry.address, bytes(8))
+    differs: Expected = ("mapcount-mismatch", "bug", folio.pfn, folio.pfn + folio.pages)
+    site.expect(differs)
+    gather.delay()
+    site.expect_nothing()
+    if has_member(mm[0], "mm_id"):
+        other = next(t.mm for t in for_each_task(site.prog) if t.mm and t.mm != mm)
+        site.set(gather.tlb.mm, int(other))
+        (finding,) = site.expect(differs)
+        assert finding["evidence"]["_mm_id_mapcount"] == "512 stored, 511 counted"
 
 
 def test_cached_free_page(site: Site) -> None:

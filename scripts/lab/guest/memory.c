@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +129,25 @@ static int run_shmem(int argc, char **argv)
 	settled();
 }
 
-/* file PATH MIB: write a file, read it back, map the half of it. */
+static struct {
+	const char *start;
+	size_t size;
+} mapped_file;
+
+static void read_mapped(int number)
+{
+	volatile const char *p = mapped_file.start;
+	size_t i;
+
+	(void)number;
+	for (i = 0; i < mapped_file.size; i += PAGE_SIZE)
+		(void)p[i];
+}
+
+/*
+ * file PATH MIB: write a file, read it back, map the half of it. SIGUSR1: read that
+ * half again, as the kernel may have unmapped it.
+ */
 static int run_file(int argc, char **argv)
 {
 	const char *path = argc > 1 ? argv[1] : "/tmp/file";
@@ -149,9 +168,11 @@ static int run_file(int argc, char **argv)
 	p = mmap(NULL, size / 2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		die("mmap of %s", path);
-	for (i = 0; i < size / 2; i += PAGE_SIZE)
-		buffer[0] ^= ((volatile char *)p)[i];
+	mapped_file.start = p;
+	mapped_file.size = size / 2;
+	read_mapped(0);
 	touch(p, size / 8);
+	signal(SIGUSR1, read_mapped);
 	event("file pid=%d address=%p size=%zu pfn=%lu path=%s", getpid(), p,
 	      size, pfn_of(p), path);
 	settled();

@@ -355,6 +355,12 @@ compact() {
 	event compact
 }
 
+# files_again: files are mapped as "guest file" had them. A block that goes offline leaves
+# large folios of files unmapped (__split_huge_pmd_locked()).
+files_again() {
+	killall -USR1 file
+}
+
 # rest [SECONDS]: what works on memory by itself rests while truth is read and the dump taken.
 rest() {
 	echo 3600000 >$THP/khugepaged/scan_sleep_millisecs
