@@ -86,3 +86,10 @@ def put(site: Site, words: Iterator[int], *values: int) -> None:
 def inside(site: Site, function: str) -> int:
     """An address to which a call of the function returns."""
     return int(site.prog.symbol(function).address) + 16
+
+
+def inside_split(site: Site) -> int:
+    """The same of the function of this kernel that splits a folio."""
+    functions = ("split_huge_page_to_list", "split_huge_page_to_list_to_order", "__folio_split")
+    (splits,) = (s for name in functions for s in site.prog.symbols(name) if s.name == name)
+    return inside(site, splits.name)

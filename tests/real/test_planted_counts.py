@@ -13,7 +13,7 @@ from drgn.helpers.linux import mm as drgn_mm
 from drgn.helpers.linux.pid import for_each_task
 from folios import KINDS, Mapped, count, entry, find, task
 from planting import PAGE_SIZE, Expected, OpenSite, Site, has_member, node_counter
-from stacks import inside, put, sleeper, sleeping_words
+from stacks import inside, inside_split, put, sleeper, sleeping_words
 
 from drgn_contrib import target
 from drgn_contrib._pageaudit import Kernel, Source, TargetError
@@ -284,8 +284,6 @@ def test_wrong_in_one_read(site: Site) -> None:
 
 def test_reference_of_a_splitter(site: Site) -> None:
     """Pages of a THP that is being split are locked, and next to those that a stack names."""
-    functions = ("split_huge_page_to_list", "split_huge_page_to_list_to_order", "__folio_split")
-    (splits,) = (s for name in functions for s in site.prog.symbols(name) if s.name == name)
     folio = find(site, "anon")
     words = sleeping_words(site, sleeper(site))
     flags = site.flags(folio.pfn)
@@ -295,7 +293,7 @@ def test_reference_of_a_splitter(site: Site) -> None:
     site.expect(leak)
     site.set(flags, int(flags) | site.flag("PG_locked"))
     site.expect(leak)
-    put(site, words, inside(site, splits.name))
+    put(site, words, inside_split(site))
     site.expect_nothing()
     assert about("refcount-leak", folio, "info") in site.new_infos()
     site.set(flags, int(flags) & ~site.flag("PG_locked"))

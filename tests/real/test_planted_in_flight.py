@@ -12,7 +12,7 @@ import pytest
 from drgn.helpers.linux import mm, pid, sched
 from folios import find, task
 from planting import OpenSite, Site, node_counter
-from stacks import inside, put, room_for_list, running_words, sleeper, sleeping_words
+from stacks import inside, inside_split, put, room_for_list, running_words, sleeper, sleeping_words
 
 COUNTER = "zone-accounting"
 
@@ -184,6 +184,24 @@ def test_block_that_is_split(site: Site, word: str) -> None:
         site.expect_nothing()
     else:
         site.expect(("lost-free-pages", "bug", block.pfn, block.end))
+
+
+def test_parts_of_a_folio_that_is_split(site: Site) -> None:
+    """__folio_split() has the head; parts behind the end of the file are nobody's meanwhile."""
+    parts = site.free_block(2)
+    site.take(parts)
+    words = sleeping_words(site, sleeper(site))
+    lost = ("lost-free-pages", "bug", parts.pfn, parts.end)
+    head = next(words)
+    site.write(head, int(site.page(parts.pfn ^ 64)).to_bytes(8, "little"))
+    # Of one who does something else with it.
+    site.expect(lost)
+    put(site, words, inside_split(site))
+    site.expect_nothing()
+    assert ("lost-free-pages", "info", parts.pfn, parts.end) in site.new_infos()
+    # Of a folio in another pageblock.
+    site.write(head, int(site.page(parts.pfn ^ 1024)).to_bytes(8, "little"))
+    site.expect(lost)
 
 
 # Address spaces.
