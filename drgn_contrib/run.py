@@ -70,17 +70,17 @@ def run(
     else:
         result = kernel.audit(checks, progress, max_cpu=max_cpu, picture=picture)
     symbols, findings = Symbols(opened), result["findings"]
+    memory = kernel.memory()
     unjudged: Mapping[str, int] = {}
     walkers = [dict(walker, variables=[]) for walker in result["walkers"]]
     # A running kernel's memory and stacks are others by now.
     if not live:
         if any(check["id"] == "stale-page-reference" for check in result["checks"]):
-            findings, unjudged = typed.name_all(opened, symbols, findings)
+            findings, unjudged = typed.name_all(opened, symbols, findings, memory)
         walkers = walking.name_variables(opened, symbols, walkers)
         findings = walking.judge(findings, walkers)
     log = read_log(kernel)
     records = kernel.log_records()
-    memory = kernel.memory()
     return report.Report(
         tool=tool(),
         target=describe(opened),

@@ -8,7 +8,7 @@ The C core tells words that look like pointers, as a hint. What drgn knows to be
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 
 from drgn_contrib.members import Members
 
@@ -29,13 +29,19 @@ _UNUSABLE = {"offline": "offline", "hole": "in a hole", "altmap": "metadata of a
 
 
 def name_all(
-    opened: OpenedTarget, symbols: Symbols, findings: Sequence[Dict[str, Any]]
+    opened: OpenedTarget,
+    symbols: Symbols,
+    findings: Sequence[Dict[str, Any]],
+    memory: Mapping[str, Any],
 ) -> "Tuple[List[Dict[str, Any]], Dict[str, int]]":
-    """The findings of an audit, and what names its pages by type; what was too much to look at."""
+    """The findings of an audit, and what names its pages by type; what was too much to look at.
+
+    :param memory: What Kernel.memory() says.
+    """
     # Without types nothing has a name that is worth a search of all memory.
     if symbols.program() is None:
         return list(findings), {}
-    runs = [run for run in opened.kernel.memory()["map"] if run["state"] in _UNUSABLE]
+    runs = [run for run in memory["map"] if run["state"] in _UNUSABLE]
     unusable = sum(run["pfn_end"] - run["pfn"] for run in runs)
     hints = {found["pfn"] for found in findings if _is_hint(found)}
     named = _name_pointers(opened, symbols, findings)

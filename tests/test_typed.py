@@ -39,7 +39,7 @@ def name(
 ) -> "Tuple[List[Dict[str, Any]], Dict[str, int]]":
     opened = cast(OpenedTarget, SimpleNamespace(kernel=kernel))
     symbols = cast(Symbols, SimpleNamespace(program=lambda: prog))
-    return typed.name_all(opened, symbols, findings)
+    return typed.name_all(opened, symbols, findings, kernel.memory())
 
 
 def hint(pfn: int) -> "Dict[str, Any]":
