@@ -214,3 +214,15 @@ pa_handled_find_splitter(const struct pa_census *census, uint64_t pfn)
 			return &census->handled.items[i];
 	return NULL;
 }
+
+bool pa_handled_has_lru(const struct pa_census *census, uint64_t pfn)
+{
+	uint64_t lru = pa_pfn_to_page(census->kernel, pfn) +
+		       census->kernel->page_format.lru;
+
+	pa_array_for_each(stack, &census->stacks.list)
+		for (size_t i = 0; i < stack->nr; i++)
+			if (stack->words[i] == lru)
+				return true;
+	return false;
+}

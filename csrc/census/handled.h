@@ -26,4 +26,12 @@ const struct pa_handled *pa_handled_find(const struct pa_census *census,
 const struct pa_handled *
 pa_handled_find_splitter(const struct pa_census *census, uint64_t pfn);
 
+/*
+ * Whether a live stack or a register has the address of @pfn's lru: who moves a
+ * folio from list to list may keep nothing else of it (lruvec_add_folio() in
+ * drain_evictable()). Of a listed one its neighbours have it as well, and so has
+ * whoever walks the list.
+ */
+bool pa_handled_has_lru(const struct pa_census *census, uint64_t pfn);
+
 #endif

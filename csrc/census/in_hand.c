@@ -34,6 +34,8 @@ static const enum pa_symbol_id dropping[] = {
 	PA_SYM_io_ring_exit_work,
 	PA_SYM_aio_free_ring,
 	PA_SYM_free_ioctx,
+	/* No inode has the pipe any more: put_pipe_info(). */
+	PA_SYM_free_pipe_info,
 	PA_SYM_unpin_user_pages,
 	PA_SYM_unpin_user_pages_dirty_lock,
 };

@@ -146,7 +146,8 @@ static bool is_handled(const struct lru_check *k, const struct folio *folio)
 
 	return census->stacks_unread ||
 	       (folio && folio->pfn != PA_NO_PFN &&
-		pa_handled_find(census, folio->pfn, folio->pfn_end));
+		(pa_handled_find(census, folio->pfn, folio->pfn_end) ||
+		 pa_handled_has_lru(census, folio->pfn)));
 }
 
 /*

@@ -548,6 +548,23 @@ def test_half_unpinned(site: Site, in_hand: bool) -> None:
     site.expect_nothing()
 
 
+@pytest.mark.parametrize("function", ["pipe_release", "free_pipe_info"])
+def test_pipe_that_is_freed(site: Site, given: Given, function: str) -> None:
+    """No inode has it any more while free_pipe_info() releases its buffers one by one."""
+    head = site.pfn(mm.compound_head(site.page(given.pfn)))
+    site.set(given.pipe.tail, int(given.pipe.head))
+    words = struct.pack("<QQ", site.prog.symbol(function).address + 50, int(given.pipe.bufs))
+    site.write(int(sleeper(site).thread.sp), words)
+    leak = ("refcount-leak", head, head + HUGE_PAGES)
+    if function == "free_pipe_info":
+        site.expect_nothing()
+        assert (leak[0], "info", *leak[1:]) in site.new_infos()
+    else:
+        found = site.audit().above_info()
+        assert (leak[0], "suspect", *leak[1:]) in found
+        assert {each[:2] for each in found} == {(leak[0], "suspect")}
+
+
 def test_impossible_pipe(site: Site, given: Given) -> None:
     """More slots in use than there are: nothing of it is believed."""
     before = site.kernel().census()["holders"]["pipe buffer"]

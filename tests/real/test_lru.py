@@ -15,6 +15,7 @@ import pytest
 from drgn.helpers.linux import cgroup, mmzone, percpu
 from drgn.helpers.linux.list import list_for_each
 from planting import OpenSite, Site, has_member
+from stacks import put, sleeper, sleeping_words
 
 #: /proc/kpageflags: include/uapi/linux/kernel-page-flags.h.
 KPF_LRU = 1 << 5
@@ -243,6 +244,20 @@ def test_unlisted_under_the_lock(site: Site, lru: LruList, pfn: int) -> None:
     site.list_del(site.lru(pfn))
     lock(site, lru)
     site.expect(bug(pfn, "suspect"))
+
+
+@pytest.mark.parametrize("beside", [0, 8])
+def test_moved_by_its_lru(site: Site, lru: LruList, pfn: int, beside: int) -> None:
+    """drain_evictable() has nothing else of a folio that it puts onto another list."""
+    site.list_del(site.lru(pfn))
+    lock(site, lru)
+    words = sleeping_words(site, sleeper(site))
+    put(site, words, int(site.lru(pfn).address_of_()) + beside)
+    if beside:
+        site.expect(bug(pfn, "suspect"))
+    else:
+        site.expect_nothing()
+        assert bug(pfn, "info") in site.new_infos()
 
 
 def test_lock_alone(site: Site, lru: LruList) -> None:
