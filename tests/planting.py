@@ -24,7 +24,7 @@ from drgn.helpers.linux.list import list_for_each
 from lab import make, plant
 
 from drgn_contrib import target
-from drgn_contrib._pageaudit import Kernel
+from drgn_contrib._pageaudit import Kernel, Layout
 
 PAGE_SIZE = 4096
 #: Where list_del() leaves a node's links.
@@ -108,9 +108,13 @@ class Site:
         """The kernel as the dump is now."""
         return Kernel(self._source, self._layout)
 
-    def audit(self) -> Audited:
+    def kernel_by_btf(self) -> Kernel:
+        """The same by the types that are in the dump now."""
+        return Kernel(self._source, Layout.from_btf(self._source))
+
+    def audit(self, kernel: Optional[Kernel] = None) -> Audited:
         """Run all checks on the dump as it is now."""
-        result = self.kernel().audit(None, None)
+        result = (kernel or self.kernel()).audit(None, None)
         return Audited(result["findings"], {c["id"]: c["status"] for c in result["checks"]})
 
     def expect(self, *expected: Expected, partial: Collection[str] = ()) -> "list[dict[str, Any]]":

@@ -29,7 +29,10 @@ bool pa_discrepancy_mappings_unread(const struct pa_census *census)
 	return is_unread(&census->holders[PA_HOLDER_PAGE_TABLE]);
 }
 
-/* One that holds pages of all kinds at all times, and was not walked. */
+/*
+ * One that holds pages of all kinds at all times, and was not walked. What the
+ * others have keeps its page's address: checks/keeper.c.
+ */
 static bool lacks_holder(const struct pa_census *census)
 {
 	static const enum pa_holder common[] = {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "census/aside.h"
+#include "census/holder.h"
 #include "checks/discrepancy.h"
 
 static bool is_page_at(struct pa_check_context *c, uint64_t phys)
@@ -57,6 +58,18 @@ void pa_kept_add(struct pa_check_context *c, const struct pa_search_hit *hit,
 		kept->array_words++;
 }
 
+/*
+ * The name of a holder that keeps pages by their addresses and could not be walked
+ * at all: whose the address of a page is, nobody can tell then.
+ */
+static const char *find_unwalked(const struct pa_census *census)
+{
+	for (int i = 0; i < PA_NR_HOLDERS; i++)
+		if (census->holders[i].err)
+			return pa_holders[i].name;
+	return NULL;
+}
+
 const char *pa_keeper_find(struct pa_check_context *c,
 			   const struct pa_discrepancy *d,
 			   const struct pa_kept *kept)
@@ -81,5 +94,5 @@ const char *pa_keeper_find(struct pa_check_context *c,
 	/* Pages of its guest that a virtual CPU maps for long: kvm_vcpu_map(). */
 	if (kept->vcpu_words >= (uint64_t)excess)
 		return "a virtual CPU";
-	return NULL;
+	return kept->words ? find_unwalked(c->census) : NULL;
 }

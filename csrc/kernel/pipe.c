@@ -26,13 +26,27 @@ struct pipe {
 	bool stopped;
 };
 
+/* Pages kept for the next write (anon_pipe_get_page()); counted since v7.3. */
+static const struct pa_member *spare_member(const struct pa_layout *layout)
+{
+	return PA_HAS(layout, pipe_inode_info, prealloc__pages) ?
+		       PA_M(layout, pipe_inode_info, prealloc__pages) :
+		       PA_M(layout, pipe_inode_info, tmp_page);
+}
+
+static bool knows_spare(const struct pa_layout *layout)
+{
+	return PA_HAS(layout, pipe_inode_info, tmp_page) ||
+	       (PA_HAS(layout, pipe_inode_info, prealloc__pages) &&
+		PA_HAS(layout, pipe_inode_info, prealloc__count));
+}
+
 bool pa_pipe_knows(const struct pa_layout *layout)
 {
 	return PA_HAS(layout, pipe_inode_info, head) &&
 	       PA_HAS(layout, pipe_inode_info, tail) &&
 	       PA_HAS(layout, pipe_inode_info, ring_size) &&
-	       PA_HAS(layout, pipe_inode_info, bufs) &&
-	       PA_HAS(layout, pipe_inode_info, tmp_page) &&
+	       PA_HAS(layout, pipe_inode_info, bufs) && knows_spare(layout) &&
 	       PA_HAS(layout, pipe_buffer, page) &&
 	       PA_HAS(layout, pipe_buffer, ops) &&
 	       PA_HAS(layout, pipe_buf_operations, release) &&
@@ -46,8 +60,8 @@ bool pa_pipe_knows(const struct pa_layout *layout)
 static struct pa_error *read_pipe(struct pipe *pipe)
 {
 	const struct pa_layout *layout = pipe->kernel->layout;
-	const struct pa_member *tmp_page =
-		PA_M(layout, pipe_inode_info, tmp_page);
+	const struct pa_member *spare = spare_member(layout);
+	uint64_t nr = spare->size / 8;
 	uint8_t bytes[MAX_PIPE_BYTES];
 	struct pa_error *err =
 		pa_memory_read(pipe->memory, pipe->address,
@@ -60,10 +74,13 @@ static struct pa_error *read_pipe(struct pipe *pipe)
 	pipe->ring_size =
 		(uint32_t)PA_GET(layout, bytes, pipe_inode_info, ring_size);
 	pipe->bufs = PA_GET(layout, bytes, pipe_inode_info, bufs);
-	for (uint32_t i = 0;
-	     i < tmp_page->size / 8 && i < PA_MAX_PIPE_TMP_PAGES; i++)
+	/* Behind those that it counts are what they were. */
+	if (PA_HAS(layout, pipe_inode_info, prealloc__pages))
+		nr = pa_min(nr, PA_GET(layout, bytes, pipe_inode_info,
+				       prealloc__count));
+	for (uint32_t i = 0; i < nr && i < PA_MAX_PIPE_TMP_PAGES; i++)
 		pipe->tmp_pages[pipe->nr_tmp_pages++] =
-			pa_load_u64(bytes + tmp_page->offset + i * 8);
+			pa_load_u64(bytes + spare->offset + i * 8);
 	/* head and tail run free; a pipe may be smaller than it was. */
 	if (!pipe->ring_size || pipe->ring_size & (pipe->ring_size - 1) ||
 	    pipe->ring_size > MAX_RING_SIZE ||
@@ -189,9 +206,7 @@ struct pa_error *pa_pipe_visit(const struct pa_kernel *kernel,
 	for (unsigned int i = 0; !err && i < pipe.nr_tmp_pages; i++) {
 		struct pa_pipe_page page = {
 			.page = pipe.tmp_pages[i],
-			.slot = address +
-				PA_OFFSETOF(kernel->layout, pipe_inode_info,
-					    tmp_page) +
+			.slot = address + spare_member(kernel->layout)->offset +
 				i * 8,
 			.index = (uint64_t)pipe.ring_size + i,
 			.referenced = true,

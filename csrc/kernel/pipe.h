@@ -5,7 +5,7 @@
 
 #include "kernel/kernel.h"
 
-/* pipe_inode_info.tmp_page: one, and two since v6.15. */
+/* pipe_inode_info.tmp_page: one, and two since v6.15; .prealloc: 8 since v7.3. */
 #define PA_MAX_PIPE_TMP_PAGES 8
 
 /* One page that a pipe has. */
@@ -14,7 +14,7 @@ struct pa_pipe_page {
 	uint64_t page, slot;
 	/*
 	 * Number of the slot in the pipe's ring; pages kept for the next write
-	 * (tmp_page) come behind the ring's.
+	 * (tmp_page, prealloc) come behind the ring's.
 	 */
 	uint64_t index;
 	/*

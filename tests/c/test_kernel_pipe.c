@@ -114,6 +114,36 @@ static void test_slots(struct pa_memory *memory)
 	CHECK(!seen.nr);
 }
 
+/* Since v7.3 spare pages are counted, and stay in the array. */
+static void test_spare(struct pa_memory *memory)
+{
+	static const struct {
+		uint32_t count;
+		size_t nr;
+	} cases[] = { { 0, 0 }, { 1, 1 }, { 3, 3 }, { UINT32_MAX, 3 } };
+
+	MEMBER(pipe_inode_info, prealloc__pages, TMP_PAGE, 24);
+	CHECK(pa_pipe_knows(&layout));
+	layout.members[PA_MEMBER_pipe_inode_info__tmp_page].known = false;
+	CHECK(!pa_pipe_knows(&layout));
+	MEMBER(pipe_inode_info, prealloc__count, TMP_PAGE + 24, 4);
+	CHECK(pa_pipe_knows(&layout));
+	set_pipe(77, 77, RING);
+	for (unsigned int i = 0; i < 3; i++)
+		put(PIPE + TMP_PAGE + i * 8, page_at(20 + i));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct seen seen = { 0 };
+
+		put_bytes(PIPE + TMP_PAGE + 24, cases[i].count, 4);
+		CHECK_OK(pa_pipe_visit(&kernel, memory, PIPE, see, &seen));
+		CHECK_FATAL(seen.nr == cases[i].nr);
+		for (size_t n = 0; n < seen.nr; n++) {
+			CHECK(seen.pages[n].page == page_at(20 + n));
+			CHECK(seen.pages[n].index == RING + n);
+		}
+	}
+}
+
 static void test_hostile(struct pa_memory *memory)
 {
 	static const uint32_t sizes[] = { 0, 3, 12, 1u << 20, UINT32_MAX };
@@ -254,6 +284,7 @@ int main(void)
 	CHECK(pa_pipe_knows(&layout));
 	test_slots(memory);
 	test_hostile(memory);
+	test_spare(memory);
 	layout.symbols[PA_SYM_generic_pipe_buf_release].known = false;
 	CHECK(!pa_pipe_knows(&layout));
 	bytes_end(memory);

@@ -148,7 +148,9 @@ def pipes(prog: drgn.Program) -> "dict[int, drgn.Object]":
 
 
 def spare_pages(pipe: drgn.Object) -> "list[drgn.Object]":
-    """pipe->tmp_page, an array since v6.15."""
+    """pipe->tmp_page, an array since v6.15, counted since v7.3."""
+    if has_member(pipe[0], "prealloc"):
+        return list(pipe.prealloc.pages)[: int(pipe.prealloc.count)]
     kept = pipe.tmp_page
     return list(kept) if kept.type_.kind == drgn.TypeKind.ARRAY else [kept]
 

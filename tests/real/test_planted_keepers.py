@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
 import drgn
 import pytest
+from drgn.helpers.linux import mm
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.slab import slab_object_info
 from folios import Mapped, find
@@ -240,3 +242,23 @@ def test_page_of_a_virtual_cpu(site: Site) -> None:
     # One more than it names.
     site.add(site.refcount(folio.pfn), 1)
     expect(site, folio.pfn, "suspect")
+
+
+def test_holder_that_the_types_do_not_tell_of(site: Site) -> None:
+    """Whose the pages in pipes are is unknown on a kernel that has other pipes."""
+    start, end = (int(site.prog.symbol(f"__{end}_BTF").address) for end in ("start", "stop"))
+    (name,) = re.finditer(rb"\0tmp_page\0", site.prog.read(start, end - start))
+    site.write(start + name.start() + 1, b"the_page")
+    audited = site.audit(site.kernel_by_btf())
+    assert audited.above_info() == site.baseline.above_info()
+    assert audited.status[LEAK] == "partial"
+    kept = {f["pfn"] for f in audited.findings if f["evidence"].get("may_hold") == "pipe buffer"}
+    given = {site.pfn(mm.compound_head(site.page(each["pfn"]))) for each in site.events("pipe")}
+    assert given <= kept
+    # Nothing has the address of this one.
+    folio = find(site, "anon")
+    site.add(site.refcount(folio.pfn), 1)
+    audited = site.audit(site.kernel_by_btf())
+    assert [each for each in audited.above_info() if each[2] not in kept] == sorted(
+        [*site.baseline.above_info(), leak(folio, "suspect")], key=repr
+    )
