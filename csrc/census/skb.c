@@ -90,6 +90,32 @@ static struct pa_error *find_free(struct finding *finding)
 	return NULL;
 }
 
+/* Whether memory that is in no slab may be a socket buffer's: not if it is free. */
+static bool may_have_head(const struct pa_holder_walk *walk, uint64_t head)
+{
+	const struct pa_address_space *space = &walk->kernel->space;
+	const uint8_t *byte;
+
+	/* Of vmalloc(). */
+	if (head < space->direct_start || head >= space->direct_end)
+		return true;
+	byte = pa_census_class(walk->census, (head - space->direct_start) >>
+						     space->page_shift);
+	if (!byte)
+		return false;
+	switch (*byte & PA_CLASS_MASK) {
+	case PA_CLASS_ZERO:
+	case PA_CLASS_PCP:
+	case PA_CLASS_TAKEN:
+	case PA_CLASS_FREE_BODY:
+	case PA_CLASS_LRU:
+	case PA_CLASS_LRU_UNEVICTABLE:
+		return false;
+	default:
+		return (*byte & PA_CLASS_MASK) < PA_CLASS_FREE;
+	}
+}
+
 /*
  * Whether @skb's head is allocated. One of a pair of clones may be free
  * already; what its head pointed to may be anything's since then.
@@ -101,8 +127,9 @@ static struct pa_error *has_head(struct pa_holder_walk *walk,
 	struct pa_error *err =
 		pa_slabs_place(walk->census, walk->memory, skb->head, &place);
 
-	*ret = !err && (!place.slab ||
-			(place.allocated && !place.offset && !skb->head_frag));
+	*ret = !err && (place.slab ? place.allocated && !place.offset &&
+					     !skb->head_frag :
+				     may_have_head(walk, skb->head));
 	return err;
 }
 

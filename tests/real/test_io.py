@@ -269,6 +269,27 @@ def test_hostile_socket_buffers(site: Site) -> None:
     assert nr <= before - after <= nr + 2
 
 
+@pytest.mark.parametrize("free", [False, True])
+def test_head_in_a_free_page(site: Site, free: bool) -> None:
+    """What is left of a socket buffer names a head that was given back to the buddy allocator."""
+    before = site.kernel().census()["holders"]["socket buffer"]
+    owners = {each["owner"] for each in site.kernel().references([(0, 1 << 21)])}
+    skb = next(s for s in socket_buffers(site.prog) if s.value_() in owners and not s.head_frag)
+    head = skb.head.value_()
+    info = drgn.Object(site.prog, "struct skb_shared_info *", head + skb.end.value_())
+    size = skb.end.value_() + drgn.sizeof(info[0])
+    block = site.free_block(2)
+    if not free:
+        site.allocate(block)
+    moved = mm.page_to_virt(site.page(block.pfn)).value_()
+    site.write(moved, site.prog.read(head, size))
+    site.set(skb.head, moved)
+    after = site.kernel().census()["holders"]["socket buffer"]
+    gone = info.nr_frags.value_() if free else 0
+    assert before["references"] - after["references"] == gone
+    assert before["unreadable"] == after["unreadable"]
+
+
 @pytest.mark.parametrize("frees", [False, True])
 def test_socket_buffer_that_is_being_freed(site: Site, frees: bool) -> None:
     """skb_release_data() leaves the fragments as they were."""
