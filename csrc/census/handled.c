@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "census/dropping.h"
+#include "census/lru.h"
 #include "kernel/stack.h"
 
 /* No machine has so many tasks that each works on some pages. */
@@ -137,6 +139,44 @@ static struct pa_error *read_panic_cpu(const struct pa_kernel *kernel,
 	return err;
 }
 
+static bool add_batches_of(struct pa_census *census,
+			   const struct pa_cpu_task *task)
+{
+	pa_array_for_each(batched, &census->lru->batched) {
+		struct pa_handled handled = { .task = task->task };
+
+		if (batched->cpu != task->cpu ||
+		    !pa_page_to_pfn(census->kernel, batched->page,
+				    &handled.pfn))
+			continue;
+		if (census->handled.length >= MAX_HANDLED)
+			return true;
+		if (!pa_array_append(&census->handled, handled))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * What folios_put_refs() has of a per-cpu batch is nowhere else while it is
+ * freed: mlock_folio_batch(), folio_batch_move_lru().
+ */
+static struct pa_error *add_batches(struct pa_census *census)
+{
+	struct pa_dropping dropping = { 0 };
+	struct pa_error *err = NULL;
+
+	if (!census->lru || !census->lru->batched.length)
+		return NULL;
+	err = pa_dropping_find(census, &dropping);
+	pa_array_for_each(task, &census->cpu_tasks.list)
+		if (!err && pa_dropping_has(&dropping, task->task) &&
+		    !add_batches_of(census, task))
+			err = &pa_error_no_memory;
+	pa_dropping_deinit(&dropping);
+	return err;
+}
+
 struct pa_error *pa_handled_build(struct pa_census *census,
 				  struct pa_memory *memory)
 {
@@ -160,6 +200,8 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 	pa_array_deinit(&collect.splitters);
 	if (!err && census->handled_failed)
 		return &pa_error_no_memory;
+	if (!err)
+		err = add_batches(census);
 	if (!err)
 		pa_stacks_find(&census->stacks, census->kernel, memory, hotplug,
 			       NR(hotplug), &census->hotplug);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Pages that somebody has in hand: the address of their struct page is in a
- * live stack frame or in a CPU's registers. Pages on their way between a list
- * and a user, or being made into a folio, are on no list and contradict
- * themselves for a moment; since kernels preempt themselves, the task in whose
- * hands they are need not be running.
+ * live stack frame or in a CPU's registers, or in a per-cpu batch of which the
+ * CPU's task drops the references. Pages on their way between a list and a user,
+ * or being made into a folio, are on no list and contradict themselves for a
+ * moment; since kernels preempt themselves, the task in whose hands they are
+ * need not be running.
  */
 #ifndef PA_CENSUS_HANDLED_H
 #define PA_CENSUS_HANDLED_H

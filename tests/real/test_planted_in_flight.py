@@ -11,7 +11,8 @@ import drgn
 import pytest
 from drgn.helpers.linux import mm, pid, sched
 from folios import find, task
-from planting import OpenSite, Site, node_counter
+from places import batches
+from planting import OpenSite, Site, has_member, node_counter
 from stacks import inside, inside_split, put, room_for_list, running_words, sleeper, sleeping_words
 
 COUNTER = "zone-accounting"
@@ -184,6 +185,27 @@ def test_block_that_is_split(site: Site, word: str) -> None:
         site.expect_nothing()
     else:
         site.expect(("lost-free-pages", "bug", block.pfn, block.end))
+
+
+@pytest.mark.parametrize("drops", [False, True])
+def test_page_of_a_batch_that_is_put(site: Site, drops: bool) -> None:
+    """folios_put_refs() frees what is in the CPU's batch, and empties that after."""
+    block = site.free_block(0)
+    site.take(block)
+    cpu, words = running_words(site)
+    batch = next(batches(site.prog, cpu))
+    nr = int(batch.nr)
+    slots = batch.folios if has_member(batch, "folios") else batch.pages
+    site.set(slots[nr], int(site.page(block.pfn)))
+    site.set(batch.nr, nr + 1)
+    lost = ("lost-free-pages", block.pfn, block.end)
+    if drops:
+        (puts,) = site.prog.symbols("folios_put_refs") or site.prog.symbols("release_pages")
+        put(site, words, puts.address + 16)
+        site.expect_nothing()
+        assert (lost[0], "info", *lost[1:]) in site.new_infos()
+    else:
+        site.expect((lost[0], "bug", *lost[1:]))
 
 
 def test_parts_of_a_folio_that_is_split(site: Site) -> None:
