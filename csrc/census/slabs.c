@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/map.h"
+#include "census/handled.h"
 
 /* Pages whose struct pages are read at once: 4 KiB of them. */
 #define CHUNK_PAGES 64
@@ -126,9 +127,10 @@ static struct pa_error *add_slab(struct worker *worker, size_t section,
 		}
 		order = pa_folio_order(f, page);
 	}
-	/* Made or unmade when the machine stopped, or garbage. */
+	/* Garbage; or it is being made (allocate_slab()) and has no object yet. */
 	if (!pa_is_kernel_address(found.cache) || order > f->max_order) {
-		worker->unreadable++;
+		worker->unreadable +=
+			!pa_handled_find(build->census, pfn, pfn + 1);
 		return NULL;
 	}
 	found.order = (uint8_t)order;

@@ -315,3 +315,27 @@ def test_array_that_another_array_names(site: Site, takes: str) -> None:
         assert (leak[0], "info", *leak[1:]) in site.new_infos()
     else:
         site.expect((leak[0], "suspect", *leak[1:]))
+
+
+# Slabs.
+
+
+def test_slab_that_has_no_cache_yet(site: Site) -> None:
+    """allocate_slab() marks the page as a slab before it says of which cache."""
+    folio = mm.compound_head(mm.virt_to_page(site.prog["init_task"].fs.root.dentry))
+    try:
+        whole = drgn.cast("struct slab *", folio)
+    except LookupError:
+        whole = folio
+
+    def unreadable() -> int:
+        (part,) = (
+            p for p in site.kernel().audit(["refcount-leak"])["census"] if p["name"] == "slabs"
+        )
+        return int(part["unreadable"])
+
+    before = unreadable()
+    site.set(whole.slab_cache, 0)
+    assert unreadable() == before + 1
+    put(site, sleeping_words(site, sleeper(site)), int(folio))
+    assert unreadable() == before
