@@ -28,11 +28,15 @@
 #define ITEM_BIOS 64
 /* A bio and the structure around it. */
 #define MAX_OBJECT_BYTES 8192
+/* Bios on bio_dirty_list. */
+#define MAX_DIRTY PA_BIT(20)
 
 struct bios {
 	PA_ARRAY(struct pa_bio) list;
 	/* Of tasks that make bios or drop what they have. */
 	struct pa_in_hand in_hand;
+	/* Bios that have ended, and wait for bio_dirty_fn() to drop their pages. */
+	struct pa_map dirty;
 	/* Pages visited, of all bios. */
 	uint64_t visited;
 };
@@ -312,11 +316,37 @@ static struct pa_error *ask_waiters(struct finding *finding)
 	return finding->err;
 }
 
+/* bio_check_pages_dirty(): linked by bi_private. */
+static struct pa_error *find_dirty(struct finding *finding)
+{
+	struct pa_holder_walk *walk = finding->walk;
+	const struct pa_layout *layout = walk->layout;
+	struct pa_map *dirty = &finding->bios->dirty;
+	uint64_t at = PA_SYM(layout, bio_dirty_list), bio;
+	struct pa_error *err;
+
+	if (!PA_HAS_SYM(layout, bio_dirty_list) ||
+	    !PA_HAS(layout, bio, bi_private))
+		return NULL;
+	for (uint64_t i = 0; i < MAX_DIRTY; i++) {
+		err = pa_memory_read_u64(walk->memory, at, &bio);
+		if (err)
+			return pa_holder_unread(walk, err);
+		if (!pa_is_kernel_address(bio) || pa_map_has(dirty, bio))
+			return NULL;
+		if (!pa_map_set(dirty, bio, 0))
+			return &pa_error_no_memory;
+		at = bio + PA_OFFSETOF(layout, bio, bi_private);
+	}
+	return NULL;
+}
+
 void pa_bio_destroy(void *state)
 {
 	struct bios *bios = state;
 
 	pa_array_deinit(&bios->list);
+	pa_map_deinit(&bios->dirty);
 	pa_in_hand_deinit(&bios->in_hand);
 	free(bios);
 }
@@ -346,6 +376,8 @@ struct pa_error *pa_bio_prepare(struct pa_holder_walk *walk, void **state_ret,
 		err = find_in_requests(&finding);
 	if (!err)
 		err = ask_waiters(&finding);
+	if (!err)
+		err = find_dirty(&finding);
 	if (!err)
 		err = pa_in_hand_init(walk->census, walk->memory,
 				      PA_IN_HAND_BIOS, &finding.bios->in_hand);
@@ -444,7 +476,8 @@ struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 			.walk = walk,
 			.bio = bio,
 			.unsure = pa_in_hand_find(&bios->in_hand, bio->address,
-						  bio_end),
+						  bio_end) ||
+				  pa_map_has(&bios->dirty, bio->address),
 		};
 
 		if (bio->ended && !item.unsure)

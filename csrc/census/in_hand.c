@@ -57,6 +57,11 @@ static const enum pa_symbol_id taking[] = {
 	PA_SYM_iov_iter_extract_bvecs,
 	/* Pages are in an array behind the vectors until they are in these. */
 	PA_SYM_bio_iov_iter_get_pages,
+	/*
+	 * A bio on the stack, with vectors of its own: what no request has any
+	 * more, or not yet, or what another device's has in parts.
+	 */
+	PA_SYM___blkdev_direct_IO_simple,
 	PA_SYM_iov_iter_get_pages,
 	PA_SYM_iov_iter_get_pages2,
 	PA_SYM_iov_iter_get_pages_alloc,
@@ -74,11 +79,19 @@ static const enum pa_symbol_id taking[] = {
  * leaves all that it drops in its vectors.
  */
 static const enum pa_symbol_id bios[] = {
-	PA_SYM_bio_alloc_bioset,     PA_SYM_bio_release_pages,
-	PA_SYM___bio_release_pages,  PA_SYM_bio_put,
-	PA_SYM_blkdev_bio_end_io,    PA_SYM_blkdev_bio_end_io_async,
-	PA_SYM_iomap_dio_bio_end_io, PA_SYM_dio_bio_end_io,
+	PA_SYM_bio_alloc_bioset,
+	PA_SYM_bio_release_pages,
+	PA_SYM___bio_release_pages,
+	PA_SYM_bio_put,
+	PA_SYM_blkdev_bio_end_io,
+	PA_SYM_blkdev_bio_end_io_async,
+	PA_SYM_iomap_dio_bio_end_io,
+	PA_SYM_dio_bio_end_io,
 	PA_SYM_dio_bio_end_aio,
+	/* It has ended, and nobody was told yet. */
+	PA_SYM_blk_update_request,
+	PA_SYM_bio_endio,
+	PA_SYM_bio_dirty_fn,
 };
 
 /*
@@ -86,9 +99,19 @@ static const enum pa_symbol_id bios[] = {
  * a socket buffer with one user says that it is done with.
  */
 static const enum pa_symbol_id skbs[] = {
-	PA_SYM_skb_release_data, PA_SYM___kfree_skb, PA_SYM____pskb_trim,
-	PA_SYM___pskb_pull_tail, PA_SYM_skb_shift,   PA_SYM_skb_copy_ubufs,
+	PA_SYM_skb_release_data,
+	PA_SYM___kfree_skb,
+	PA_SYM____pskb_trim,
+	PA_SYM___pskb_pull_tail,
+	PA_SYM_skb_shift,
+	PA_SYM_skb_copy_ubufs,
 	PA_SYM_pskb_expand_head,
+	/* They take references before nr_frags says so, or after. */
+	PA_SYM_skb_split,
+	PA_SYM_skb_try_coalesce,
+	PA_SYM_skb_zerocopy,
+	PA_SYM___pskb_copy_fclone,
+	PA_SYM_pskb_extract,
 };
 
 #define SET(array)                                      \

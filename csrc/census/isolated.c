@@ -41,6 +41,10 @@ static const enum pa_symbol_id movers[] = {
 	PA_SYM_migrate_misplaced_page,
 	PA_SYM_migrate_misplaced_folio,
 	PA_SYM_collapse_huge_page,
+	/* These count none of what they isolate. */
+	PA_SYM_collapse_file,
+	PA_SYM_damon_pa_pageout,
+	PA_SYM_damon_pa_apply_scheme,
 };
 
 /* What lies behind these and is where their threads sleep. */

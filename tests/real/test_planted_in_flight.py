@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import stat
 import struct
-from typing import Iterator
+from typing import Any, Iterator
 
 import drgn
 import pytest
 from drgn.helpers.linux import mm, pid, sched
 from folios import find, task
 from places import batches
-from planting import OpenSite, Site, has_member, node_counter
+from planting import PAGE_SIZE, OpenSite, Site, has_member, node_counter
 from stacks import inside, inside_split, put, room_for_list, running_words, sleeper, sleeping_words
 
 COUNTER = "zone-accounting"
@@ -259,18 +259,24 @@ def is_compound(site: Site, pfn: int) -> bool:
     return bool(mm.PageCompound(site.page(pfn)))
 
 
+def of_bios(site: Site) -> "Iterator[dict[str, Any]]":
+    """References of bios that are in no task's hands: not on its stack."""
+    stacks = [int(task.stack) for task in pid.for_each_task(site.prog)]
+    for each in site.kernel().references([(0, 1 << 18)]):
+        if (
+            each["holder"] == "block I/O"
+            and each["kind"] != "unsure"
+            and not any(0 <= each["owner"] - stack < 4 * PAGE_SIZE for stack in stacks)
+            and not site.kernel().dossier([each["pfn"]])["in_hand"]
+        ):
+            yield each
+
+
 @pytest.mark.parametrize("function", ["", "bio_alloc_bioset", "iomap_dio_bio_end_io"])
 def test_bio_that_has_dropped_its_pages(requests: Site, function: str) -> None:
     """A bio in the hands of who makes or ends it has the pages that its vectors say, or not."""
     site = requests
-    reference = next(
-        each
-        for each in site.kernel().references([(0, 1 << 18)])
-        if each["holder"] == "block I/O"
-        and each["kind"] != "unsure"
-        and not is_compound(site, each["pfn"])
-        and not site.kernel().dossier([each["pfn"]])["in_hand"]
-    )
+    reference = next(r for r in of_bios(site) if not is_compound(site, r["pfn"]))
     pfn = reference["pfn"]
     words = sleeping_words(site, sleeper(site, "direct"))
     put(site, words, reference["owner"])
@@ -290,12 +296,42 @@ def test_bio_that_has_dropped_its_pages(requests: Site, function: str) -> None:
         assert (check, *pages) == ("refcount-underflow", pfn, pfn + 1)
 
 
+@pytest.mark.parametrize("how", ["", "bio_endio", "bio_dirty_list"])
+def test_bio_that_has_ended(requests: Site, how: str) -> None:
+    """It has its pages until its end_io() or bio_dirty_fn() drops them."""
+    site = requests
+    reference = next(of_bios(site))
+    bio = drgn.Object(site.prog, "struct bio", address=reference["owner"])
+    head = site.pfn(mm.compound_head(site.page(reference["pfn"])))
+    site.set(bio.bi_iter.bi_size, 0)
+    if how == "bio_endio":
+        words = sleeping_words(site, sleeper(site, "direct"))
+        put(site, words, reference["owner"], inside(site, how))
+    elif how:
+        site.set(bio.bi_private, 0)
+        site.set(site.prog["bio_dirty_list"], reference["owner"])
+    if how:
+        site.expect_nothing()
+        return
+    found = site.audit().findings
+    (leak,) = (f for f in found if (f["check"], f["pfn"]) == ("refcount-leak", head))
+    # An array that is left of what it was before names the page as well.
+    kept = leak["evidence"].get("may_hold") == "who pinned it"
+    assert leak["severity"] in ("info" if kept else "suspect", "bug")
+
+
 # Objects in the hands of those who take many pages.
 
 
 @pytest.mark.parametrize(
     "takes",
-    ["", "pin_user_pages", "bio_iov_iter_get_pages", "io_sqe_buffers_register.cold"],
+    [
+        "",
+        "pin_user_pages",
+        "bio_iov_iter_get_pages",
+        "__blkdev_direct_IO_simple",
+        "io_sqe_buffers_register.cold",
+    ],
 )
 def test_array_that_another_array_names(site: Site, takes: str) -> None:
     """io_sqe_buffers_register() has nodes, which name buffers, which name pages."""
