@@ -141,8 +141,8 @@ struct pa_handled {
 	uint64_t pfn;
 	/* Virtual address of the task_struct. */
 	uint64_t task;
-	/* The task is splitting a folio. */
-	bool splits;
+	/* The task is splitting a folio; is freeing a range of pages. */
+	bool splits, frees;
 };
 
 /* What the scan counted in one zone (by the pages' own flags); in pages. */

@@ -5,6 +5,7 @@
 
 #include "census/dropping.h"
 #include "census/lru.h"
+#include "census/page_reporting.h"
 #include "kernel/stack.h"
 
 /* No machine has so many tasks that each works on some pages. */
@@ -36,12 +37,19 @@ static const enum pa_symbol_id splits[] = {
 	PA_SYM_folio_split_unmapped,
 };
 
+static const enum pa_symbol_id frees[] = {
+	PA_SYM___free_contig_range,
+	PA_SYM_free_contig_range,
+	PA_SYM_free_contig_frozen_range,
+	PA_SYM_free_pages_bulk,
+};
+
 #define NR(array) (sizeof(array) / sizeof((array)[0]))
 
 struct collect {
 	struct pa_census *census;
-	/* Tasks that are in one of @splits. */
-	PA_ARRAY(uint64_t) splitters;
+	/* Tasks that are in one of @splits, of @frees. */
+	PA_ARRAY(uint64_t) splitters, freers;
 	/* The CPU whose task made the kernel panic: all that it does is stuck. */
 	uint64_t panic_cpu;
 };
@@ -77,11 +85,14 @@ static bool find_page(const struct pa_census *census, uint64_t word,
 static bool collect_words(struct collect *collect, const struct pa_stack *stack)
 {
 	struct pa_census *census = collect->census;
+	const struct pa_layout *layout = census->kernel->layout;
 
 	if (is_running(collect, stack->task))
 		collect_zones(census, stack);
-	if (pa_stack_is_in(census->kernel->layout, stack, splits, NR(splits)) &&
-	    !pa_array_append(&collect->splitters, stack->task)) {
+	if ((pa_stack_is_in(layout, stack, splits, NR(splits)) &&
+	     !pa_array_append(&collect->splitters, stack->task)) ||
+	    (pa_stack_is_in(layout, stack, frees, NR(frees)) &&
+	     !pa_array_append(&collect->freers, stack->task))) {
 		census->handled_failed = true;
 		return false;
 	}
@@ -101,14 +112,16 @@ static bool collect_words(struct collect *collect, const struct pa_stack *stack)
 }
 
 /* The address may be in a register, and who called what in a frame. */
-static void mark_splitters(const struct collect *collect)
+static void mark_tasks(const struct collect *collect)
 {
 	struct pa_census *census = collect->census;
 
 	pa_array_for_each(task, &collect->splitters)
 		pa_array_for_each(handled, &census->handled)
-			if (handled->task == *task)
-				handled->splits = true;
+			handled->splits |= handled->task == *task;
+	pa_array_for_each(task, &collect->freers)
+		pa_array_for_each(handled, &census->handled)
+			handled->frees |= handled->task == *task;
 }
 
 static int compare(const void *a, const void *b)
@@ -196,12 +209,15 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 		if (err || !collect_words(&collect, stack))
 			break;
 	census->stacks_unread = census->stacks.unread;
-	mark_splitters(&collect);
+	mark_tasks(&collect);
 	pa_array_deinit(&collect.splitters);
+	pa_array_deinit(&collect.freers);
 	if (!err && census->handled_failed)
 		return &pa_error_no_memory;
 	if (!err)
 		err = add_batches(census);
+	if (!err)
+		err = pa_page_reporting_add(census, memory);
 	if (!err)
 		pa_stacks_find(&census->stacks, census->kernel, memory, hotplug,
 			       NR(hotplug), &census->hotplug);
@@ -253,6 +269,17 @@ pa_handled_find_splitter(const struct pa_census *census, uint64_t pfn)
 	     i < census->handled.length && census->handled.items[i].pfn <= end;
 	     i++)
 		if (census->handled.items[i].splits)
+			return &census->handled.items[i];
+	return NULL;
+}
+
+const struct pa_handled *pa_handled_find_freer(const struct pa_census *census,
+					       uint64_t pfn, uint64_t end)
+{
+	for (size_t i = first_from(census, pfn ? pfn - 1 : 0);
+	     i < census->handled.length && census->handled.items[i].pfn <= end;
+	     i++)
+		if (census->handled.items[i].frees)
 			return &census->handled.items[i];
 	return NULL;
 }

@@ -28,6 +28,14 @@ const struct pa_handled *
 pa_handled_find_splitter(const struct pa_census *census, uint64_t pfn);
 
 /*
+ * Who is freeing a range of pages that [pfn, end) is in, or next to; NULL:
+ * nobody. __free_contig_range() drops the references of all of a range before
+ * it frees any page of it (v7.2), and has the first and the last in hand.
+ */
+const struct pa_handled *pa_handled_find_freer(const struct pa_census *census,
+					       uint64_t pfn, uint64_t end);
+
+/*
  * Whether a live stack or a register has the address of @pfn's lru: who moves a
  * folio from list to list may keep nothing else of it (lruvec_add_folio() in
  * drain_evictable()). Of a listed one its neighbours have it as well, and so has

@@ -48,8 +48,12 @@ static void report_lost(struct pa_check_context *c, uint64_t pfn, uint64_t end)
 	}
 }
 
-/* @head is that of a compound page round @pfn, or its order is not set yet. */
-static bool may_reach(struct pa_check_context *c, uint64_t head, uint64_t pfn)
+/*
+ * The order of the compound page whose head is at @head: 0 if it is not set yet,
+ * or not any more. False where that can't be read.
+ */
+static bool read_order(struct pa_check_context *c, uint64_t head,
+		       uint32_t *order_ret)
 {
 	const struct pa_page_format *f = &c->kernel->page_format;
 	const uint8_t *page;
@@ -59,23 +63,32 @@ static bool may_reach(struct pa_check_context *c, uint64_t head, uint64_t pfn)
 		pa_error_destroy(err);
 		return false;
 	}
-
-	uint32_t order = pa_folio_order(f, page);
-
-	return !order || (order <= f->max_order && pfn - head < PA_BIT(order));
+	*order_ret = pa_folio_order(f, page);
+	return *order_ret <= f->max_order;
 }
 
-/* Whether the page at @head, of @class, may be the first of a block. */
+/*
+ * Whether the page at @head, of @class, may be the first of a block that reaches
+ * to @pfn; of an order up to *@order_ret.
+ */
 static bool may_be_head(struct pa_check_context *c, uint64_t head,
-			uint8_t class, uint64_t pfn)
+			uint8_t class, uint64_t pfn, uint32_t *order_ret)
 {
+	const struct pa_page_format *f = &c->kernel->page_format;
+	uint32_t order;
+
 	switch (class) {
 	case PA_CLASS_USED_HEAD:
 	case PA_CLASS_FROZEN_HEAD:
-		return may_reach(c, head, pfn);
+		if (!read_order(c, head, &order))
+			return false;
+		*order_ret = order ? order : f->max_order;
+		return pfn - head < PA_BIT(*order_ret);
 	case PA_CLASS_TAKEN:
 		/* The list that it was met on may be one that it was on. */
-		return pa_handled_find(c->census, head, head + 1) &&
+		*order_ret = f->max_buddy_order;
+		return pfn - head < PA_BIT(*order_ret) &&
+		       pa_handled_find(c->census, head, head + 1) &&
 		       pa_check_zone_severity(c, pa_check_page_zone(c, head)) ==
 			       PA_INFO;
 	default:
@@ -93,19 +106,20 @@ static bool may_be_head(struct pa_check_context *c, uint64_t head,
 static uint64_t handled_rest(struct pa_check_context *c, uint64_t pfn,
 			     uint64_t end, const struct pa_handled **ret)
 {
-	uint32_t max_order = c->kernel->page_format.max_buddy_order;
+	uint32_t max_order = c->kernel->page_format.max_order;
 
 	for (uint32_t order = 1; order <= max_order; order++) {
 		uint64_t head = pa_align_down(pfn, PA_BIT(order));
 		const uint8_t *byte = pa_census_class(c->census, head);
 		uint8_t class = byte ? *byte & PA_CLASS_MASK : PA_CLASS_UNKNOWN;
+		uint32_t most;
 
-		if (head == pfn || !may_be_head(c, head, class, pfn))
+		if (head == pfn || !may_be_head(c, head, class, pfn, &most))
 			continue;
 		*ret = pa_handled_find(c->census, head, head + 1);
 		if (!*ret)
 			return pfn;
-		while (order < max_order && !(head & PA_BIT(order)))
+		while (order < most && !(head & PA_BIT(order)))
 			order++;
 		return pa_min(end, head + PA_BIT(order));
 	}
@@ -137,7 +151,14 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 			start = next = end;
 			handled = pa_handled_find(c->census, pfn, end);
 		}
-		if (handled && start == end) {
+
+		const struct pa_handled *freer =
+			pa_handled_find_freer(c->census, pfn, end);
+
+		if (start == end && freer) {
+			handled = freer;
+			start = pfn;
+		} else if (handled && start == end) {
 			uint32_t order = pa_orphans_block_order(
 				handled->pfn, pfn, end, max_order);
 

@@ -226,6 +226,41 @@ def test_parts_of_a_folio_that_is_split(site: Site) -> None:
     site.expect(lost)
 
 
+@pytest.mark.parametrize("function", ["", "free_contig_range"])
+def test_range_that_is_freed(site: Site, function: str) -> None:
+    """__free_contig_range() has the page that it comes to, and those before have no reference."""
+    pages = site.free_block(3)
+    site.take(pages)
+    words = sleeping_words(site, sleeper(site))
+    put(site, words, int(site.page(pages.end)))
+    if function:
+        put(site, words, inside(site, function))
+        site.expect_nothing()
+        assert ("lost-free-pages", "info", pages.pfn, pages.end) in site.new_infos()
+    else:
+        site.expect(("lost-free-pages", "bug", pages.pfn, pages.end))
+
+
+@pytest.mark.parametrize("function", ["", "page_reporting_process"])
+def test_free_pages_that_are_reported(site: Site, function: str) -> None:
+    """They are in a scatterlist while the hypervisor is told of them."""
+    block = site.free_block(5)
+    site.take(block)
+    words = sleeping_words(site, sleeper(site))
+    entry = site.prog.type("struct scatterlist")
+    _, at, _ = next(each for each in pipe_arrays(site) if each[2] >= 2 * drgn.sizeof(entry))
+    listed = drgn.Object(site.prog, entry, address=at + drgn.sizeof(entry))
+    site.set(listed.page_link, int(site.page(block.pfn)) | 2)
+    site.set(listed.length, PAGE_SIZE << block.order)
+    put(site, words, at)
+    if function:
+        put(site, words, inside(site, function))
+        site.expect_nothing()
+        assert ("lost-free-pages", "info", block.pfn, block.end) in site.new_infos()
+    else:
+        site.expect(("lost-free-pages", "bug", block.pfn, block.end))
+
+
 # Address spaces.
 
 
