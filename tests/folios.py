@@ -32,15 +32,15 @@ def task(site: Site, pid: int) -> drgn.Object:
     return drgn_pid.find_task(site.prog, pid)
 
 
-def entry(site: Site, pid: int, address: int) -> Entry:
-    """The lowest entry that there is for a user address of a task."""
+def entry(site: Site, pid: int, address: int, lowest: int = 0) -> Entry:
+    """The lowest entry that there is for a user address of a task, or that of a level."""
     table = int(task(site, pid).mm.pgd)
     # The lab's processor knows of four levels only.
     for level in (3, 2, 1, 0):
         order = 9 * level
         at = table + (address >> (12 + order) & 511) * 8
         value = site.prog.read_u64(at)
-        if not level or not value & PRESENT or (level < 3 and value & LEAF):
+        if level == lowest or not value & PRESENT or (level < 3 and value & LEAF):
             return Entry(at, order, value)
         table = int(drgn_mm.phys_to_virt(site.prog, value & ENTRY_MASK))
     raise AssertionError("a page table has a lowest level")

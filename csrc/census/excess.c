@@ -164,6 +164,8 @@ static struct pa_error *search(struct pa_census *census,
 	if (!err && excess->nr_folios)
 		err = pa_in_hand_init(census, memory, PA_IN_HAND_ALL,
 				      &excess->in_hand);
+	if (!err && excess->nr_folios)
+		err = pa_entries_in_hand_init(census, memory, &excess->entries);
 	if (!err)
 		err = pa_places_create(census, memory, &excess->places);
 	if (!err)
@@ -217,6 +219,7 @@ void pa_excess_destroy(struct pa_excess *excess)
 	pa_needles_deinit(&excess->needles);
 	pa_waiting_deinit(&excess->waiting);
 	pa_in_hand_deinit(&excess->in_hand);
+	pa_entries_in_hand_deinit(&excess->entries);
 	pa_walkers_deinit(&excess->walkers);
 	pa_places_destroy(excess->places);
 	free(excess);

@@ -7,6 +7,7 @@
 #define PA_CENSUS_EXCESS_H
 
 #include "census/counts.h"
+#include "census/entry_in_hand.h"
 #include "census/holder.h"
 #include "census/in_hand.h"
 #include "census/search.h"
@@ -23,6 +24,8 @@ struct pa_excess {
 	struct pa_search_result search;
 	/* Of tasks that take or drop references of many pages. */
 	struct pa_in_hand in_hand;
+	/* Entries of page tables that tasks have in hand. */
+	struct pa_entries_in_hand entries;
 	/*
 	 * Who waits for what pages; empty where that is not known. Those that
 	 * are locked, with a task that waits for the lock and nobody who has

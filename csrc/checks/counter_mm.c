@@ -9,16 +9,34 @@
 #include <inttypes.h>
 
 #include "census/page_table.h"
+#include "kernel/stack.h"
 
-/* Tables that one CPU may be about to count: pmd_install(), a THP's two. */
+/* Tables that one task may be about to count: pmd_install(), a THP's two. */
 #define TABLES_IN_FLIGHT 2
+
+/* They sleep, or may be made to wait, with a table that is linked nowhere. */
+static const enum pa_symbol_id unlinkers[] = {
+	PA_SYM_collapse_huge_page,
+	PA_SYM_collapse_single_pmd,
+	PA_SYM_hpage_collapse_scan_pmd,
+	PA_SYM_unmap_page_range,
+	PA_SYM_unmap_vmas,
+	PA_SYM_zap_page_range_single,
+	PA_SYM_free_pgtables,
+	PA_SYM_free_pgd_range,
+};
 
 static int64_t bytes_in_flight(const struct pa_census *census)
 {
+	const struct pa_layout *layout = census->kernel->layout;
 	int64_t bytes = 0;
 
 	pa_array_for_each(cpu, &census->cpu_tasks.list)
 		if (cpu->mode == PA_CPU_KERNEL || cpu->mode == PA_CPU_UNKNOWN)
+			bytes += TABLES_IN_FLIGHT * PA_TABLE_BYTES;
+	pa_array_for_each(stack, &census->stacks.list)
+		if (pa_stack_is_in(layout, stack, unlinkers,
+				   sizeof(unlinkers) / sizeof(unlinkers[0])))
 			bytes += TABLES_IN_FLIGHT * PA_TABLE_BYTES;
 	return bytes;
 }
@@ -39,7 +57,8 @@ static void report(struct pa_check_context *c, const struct pa_mm *mm,
 	pa_finding_number(f, "recounted", counted);
 	pa_finding_number(f, "difference", stored - counted);
 	if (moving)
-		pa_finding_text(f, "in_flight", "a CPU was in the kernel");
+		pa_finding_text(f, "in_flight",
+				"a task may be about to count a table");
 }
 
 void pa_check_mm_tables(struct pa_check_context *c,

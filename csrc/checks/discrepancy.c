@@ -271,20 +271,25 @@ static const struct pa_handled *find_hand(struct pa_check_context *c,
 }
 
 /*
- * collapse_huge_page() clears the PMD first, and then takes the pages of its
- * table, which it has locked and isolated, from rmap one by one.
+ * Who maps @d's folio again, or takes it from rmap: collapse_huge_page() clears
+ * the PMD first, and then takes the pages of its table, which it has locked and
+ * isolated, from rmap one by one.
  */
-static uint64_t find_collapser(const struct pa_check_context *c,
-			       const struct pa_discrepancy *d)
+static uint64_t find_mapper(const struct pa_check_context *c,
+			    const struct pa_discrepancy *d)
 {
 	const struct pa_page_format *f = &c->kernel->page_format;
+	const struct pa_excess *excess = c->census->excess;
 
 	if (d->kind == PA_FOLIO_ANON && d->flags & f->flag.locked &&
 	    !(d->flags & f->flag.lru))
-		pa_array_for_each(walker, &c->census->excess->walkers.list)
+		pa_array_for_each(walker, &excess->walkers.list)
 			if (walker->walk == PA_WALK_KHUGEPAGED)
 				return walker->task;
-	return 0;
+	return d->wrong & PA_WRONG_MAPCOUNTS ?
+		       pa_entries_in_hand_find(&excess->entries, d->pfn,
+					       d->pfn + PA_BIT(d->order)) :
+		       0;
 }
 
 struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
@@ -297,7 +302,7 @@ struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 	struct pa_kept kept = { 0 };
 
 	*ret = (struct pa_judgement){
-		.task = hand ? hand->task : find_collapser(c, d),
+		.task = hand ? hand->task : find_mapper(c, d),
 	};
 	err = find_named(c, d, &kept, ret);
 	ret->keeper = pa_keeper_find(c, d, &kept);

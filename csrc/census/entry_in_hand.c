@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "census/entry_in_hand.h"
+
+#include <stdlib.h>
+
+#include "census/page_table.h"
+#include "kernel/arch.h"
+#include "kernel/stack.h"
+
+/* Tables that tasks have in hand; a machine has a word that looks so or two. */
+#define MAX_TABLES 4096
+
+struct search {
+	const struct pa_census *census;
+	struct pa_memory *memory;
+	const struct pa_page_table_format *format;
+	struct pa_entries_in_hand *found;
+	unsigned int nr_tables;
+};
+
+static void decode(const struct search *search, unsigned int level,
+		   uint64_t word, struct pa_entry *ret)
+{
+	search->census->kernel->arch->decode_entry(search->format, level, word,
+						   ret);
+}
+
+static bool is_memory(const struct search *search, uint64_t pfn)
+{
+	return pa_census_class(search->census, pfn) != NULL;
+}
+
+static bool add_page(struct search *search, uint64_t word, uint64_t task)
+{
+	struct pa_entry_in_hand found = { .task = task };
+	struct pa_entry entry;
+
+	decode(search, PA_LEVEL_PTE, word, &entry);
+	if (entry.kind != PA_ENTRY_PAGE || !is_memory(search, entry.pfn))
+		return true;
+	found.pfn = entry.pfn;
+	return pa_array_append(&search->found->list, found);
+}
+
+/* A word that names a table of pages. */
+static struct pa_error *add_table(struct search *search, uint64_t word,
+				  uint64_t task)
+{
+	const struct pa_address_space *space = &search->census->kernel->space;
+	uint64_t entries[PA_TABLE_ENTRIES];
+	struct pa_entry entry;
+	struct pa_error *err;
+
+	decode(search, PA_LEVEL_PMD, word, &entry);
+	if (entry.kind != PA_ENTRY_TABLE || !is_memory(search, entry.pfn) ||
+	    search->nr_tables++ >= MAX_TABLES)
+		return NULL;
+	err = pa_memory_read(search->memory,
+			     space->direct_start +
+				     (entry.pfn << space->page_shift),
+			     sizeof(entries), entries);
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		return NULL;
+	}
+	for (int i = 0; !err && i < PA_TABLE_ENTRIES; i++)
+		if (!add_page(search, entries[i], task))
+			err = &pa_error_no_memory;
+	return err;
+}
+
+static bool runs(const struct pa_census *census, uint64_t task)
+{
+	pa_array_for_each(cpu, &census->cpu_tasks.list)
+		if (cpu->task == task)
+			return true;
+	return false;
+}
+
+static struct pa_error *visit(struct search *search,
+			      const struct pa_stack *stack)
+{
+	static const enum pa_symbol_id collapse[] = {
+		PA_SYM_collapse_huge_page,
+		PA_SYM_collapse_single_pmd,
+		PA_SYM_hpage_collapse_scan_pmd,
+		PA_SYM_khugepaged,
+	};
+	const struct pa_layout *layout = search->census->kernel->layout;
+	bool collapses = pa_stack_is_in(layout, stack, collapse,
+					sizeof(collapse) / sizeof(collapse[0]));
+	/* The lock of a table is not slept with. */
+	bool running = runs(search->census, stack->task);
+	struct pa_error *err = NULL;
+
+	for (size_t i = 0; !err && i < stack->nr; i++) {
+		if (running && !add_page(search, stack->words[i], stack->task))
+			err = &pa_error_no_memory;
+		if (!err && collapses)
+			err = add_table(search, stack->words[i], stack->task);
+	}
+	return err;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct pa_entry_in_hand *x = a, *y = b;
+
+	if (x->pfn != y->pfn)
+		return x->pfn < y->pfn ? -1 : 1;
+	return x->task < y->task ? -1 : x->task > y->task;
+}
+
+struct pa_error *pa_entries_in_hand_init(const struct pa_census *census,
+					 struct pa_memory *memory,
+					 struct pa_entries_in_hand *ret)
+{
+	struct search search = {
+		.census = census,
+		.memory = memory,
+		.found = ret,
+	};
+	struct pa_error *err = NULL;
+
+	if (!census->page_tables)
+		return NULL;
+	search.format = &census->page_tables->format;
+	pa_array_for_each(stack, &census->stacks.list) {
+		err = visit(&search, stack);
+		if (err)
+			break;
+	}
+	if (ret->list.length)
+		qsort(ret->list.items, ret->list.length,
+		      sizeof(*ret->list.items), compare);
+	return err;
+}
+
+void pa_entries_in_hand_deinit(struct pa_entries_in_hand *entries)
+{
+	pa_array_deinit(&entries->list);
+}
+
+uint64_t pa_entries_in_hand_find(const struct pa_entries_in_hand *entries,
+				 uint64_t pfn, uint64_t end)
+{
+	size_t low = 0, high = entries->list.length;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (entries->list.items[middle].pfn < pfn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < entries->list.length &&
+			       entries->list.items[low].pfn < end ?
+		       entries->list.items[low].task :
+		       0;
+}
