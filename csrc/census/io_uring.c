@@ -8,11 +8,13 @@
 #include "census/holders.h"
 #include "census/in_hand.h"
 #include "census/io_uring_exit.h"
+#include "census/io_uring_request.h"
 
 struct rings {
 	/* Borrowed: the census keeps them. */
 	const struct pa_files *files;
 	struct pa_io_uring_exits exits;
+	struct pa_io_uring_nodes nodes;
 	/* Of tasks that unpin pages. */
 	struct pa_in_hand in_hand;
 };
@@ -77,6 +79,8 @@ struct pa_error *pa_io_uring_prepare(struct pa_holder_walk *walk,
 	err = pa_files_get(walk, PA_OPEN_IO_URING, &rings->files);
 	if (!err)
 		err = pa_io_uring_exits_find(walk, &rings->exits);
+	if (!err)
+		err = pa_io_uring_nodes_find(walk, &rings->nodes);
 	nr = err ? 0 :
 		   rings->files->objects[PA_OPEN_IO_URING].length +
 			     rings->exits.list.length;
@@ -139,6 +143,13 @@ struct pa_error *pa_io_uring_item(struct pa_holder_walk *walk, uint64_t index)
 		item.freeing = pa_in_hand_find(item.in_hand, *ctx, *ctx + size);
 		err = visit_ring(&item, &rings, *ctx);
 	}
+	/* Those that are in a table were met there. */
+	item.ctx = 0;
+	item.freeing = false;
+	for (size_t i = 0; !err && i < state->nodes.list.length; i++)
+		err = pa_holder_unread(
+			walk, pa_io_uring_visit_node(
+				      &rings, state->nodes.list.items[i], i));
 	walk->unreadable += rings.unreadable;
 	pa_io_uring_walk_deinit(&rings);
 	return err;
@@ -149,6 +160,7 @@ void pa_io_uring_destroy(void *state)
 	struct rings *rings = state;
 
 	pa_io_uring_exits_deinit(&rings->exits);
+	pa_io_uring_nodes_deinit(&rings->nodes);
 	pa_in_hand_deinit(&rings->in_hand);
 	free(rings);
 }

@@ -50,6 +50,13 @@ bool pa_io_uring_knows(const struct pa_layout *layout);
 
 /* The pages of the io_ring_ctx at @ctx. Zero @walk's rest before the first. */
 struct pa_error *pa_io_uring_visit(struct pa_io_uring_walk *walk, uint64_t ctx);
+/*
+ * The same of one registered buffer, that of the io_rsrc_node at @node (v6.13);
+ * nothing if nobody has a reference to that, or if it was met before.
+ */
+struct pa_error *pa_io_uring_visit_node(struct pa_io_uring_walk *walk,
+					uint64_t node, uint64_t index);
+bool pa_io_uring_knows_nodes(const struct pa_layout *layout);
 void pa_io_uring_walk_deinit(struct pa_io_uring_walk *walk);
 
 #endif

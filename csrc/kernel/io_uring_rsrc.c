@@ -94,6 +94,31 @@ static struct pa_error *visit_ubuf(struct pa_io_uring_walk *walk, uint64_t ubuf,
 	return visit_bvecs(walk, ubuf + header, nr, &page);
 }
 
+bool pa_io_uring_knows_nodes(const struct pa_layout *layout)
+{
+	return PA_HAS(layout, io_rsrc_node, buf) &&
+	       PA_HAS(layout, io_rsrc_node, refs) &&
+	       PA_HAS(layout, io_rsrc_node, type) &&
+	       PA_SIZEOF(layout, io_rsrc_node) <= MAX_NODE_BYTES;
+}
+
+struct pa_error *pa_io_uring_visit_node(struct pa_io_uring_walk *walk,
+					uint64_t node, uint64_t index)
+{
+	const struct pa_layout *layout = walk->kernel->layout;
+	uint8_t bytes[MAX_NODE_BYTES];
+	uint64_t ubuf;
+	struct pa_error *err = pa_memory_read(
+		walk->memory, node, PA_SIZEOF(layout, io_rsrc_node), bytes);
+
+	if (err || !PA_GET(layout, bytes, io_rsrc_node, refs) ||
+	    PA_GET(layout, bytes, io_rsrc_node, type) != RSRC_BUFFER)
+		return err;
+	ubuf = PA_GET(layout, bytes, io_rsrc_node, buf);
+	return pa_is_kernel_address(ubuf) ? visit_ubuf(walk, ubuf, index) :
+					    NULL;
+}
+
 /* The buffer in the table's slot @index, 0 if none. */
 static struct pa_error *read_slot(struct pa_io_ring *ring, uint64_t table,
 				  uint64_t index, uint64_t *ret)

@@ -16,7 +16,7 @@ from typing import Any, Iterator, Tuple
 
 import drgn
 import pytest
-from drgn.helpers.linux import mm
+from drgn.helpers.linux import mm, slab
 from drgn.helpers.linux.fs import for_each_file
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.mmzone import for_each_online_pgdat
@@ -515,6 +515,29 @@ def test_lost_buffer(site: Site) -> None:
     (finding,) = site.expect(("refcount-leak", "suspect", head, head + HUGE_PAGES))
     named = finding["evidence"]["also_named_by"]
     assert f"object 0x{buffer:x}" in named or f"at 0x{buffer >> 12:x}" in named
+
+
+@pytest.mark.parametrize("uses", [False, True])
+def test_buffer_of_a_request(site: Site, uses: bool) -> None:
+    """One that was taken out of the table is a request's as long as that uses it."""
+    if not site.prog.type("struct io_kiocb").has_member("buf_node"):
+        pytest.skip("a request has no buffer of its own")
+    # The guest has none that waits: a table of signal handlers is as good.
+    handlers = slab.find_slab_cache(site.prog, "sighand_cache")
+    assert handlers
+    site.set(site.prog["req_cachep"], int(handlers))
+    address = int(sleeper(site).sighand)
+    request = drgn.Object(site.prog, "struct io_kiocb", address=address)
+    (ring,) = rings(site.prog)
+    node = ring.buf_table.nodes[0].value_()
+    _, head = unregister(site)
+    site.set(request.buf_node, node)
+    used = 1 << int(site.prog.constant("REQ_F_BUF_NODE_BIT"))
+    site.set(request.flags, int(request.flags) & ~used | used * uses)
+    if uses:
+        site.expect_nothing()
+    else:
+        site.expect(("refcount-leak", "suspect", head, head + HUGE_PAGES))
 
 
 def test_buffer_in_hand(site: Site) -> None:
