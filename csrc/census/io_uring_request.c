@@ -30,9 +30,9 @@ static struct pa_error *look_at(struct search *search, uint64_t request)
 	uint8_t bytes[MAX_REQUEST_BYTES];
 	uint64_t node;
 	bool allocated;
-	struct pa_error *err =
-		pa_memory_read(search->walk->memory, request,
-			       PA_SIZEOF(layout, io_kiocb), bytes);
+	struct pa_error *err = pa_memory_read(search->walk->memory, request,
+					      PA_SIZEOF(layout, io_kiocb),
+					      bytes);
 
 	if (err || !(PA_GET(layout, bytes, io_kiocb, flags) &
 		     PA_BIT(PA_ENUM(layout, REQ_F_BUF_NODE_BIT))))
@@ -52,8 +52,7 @@ static bool visit_object(void *arg, uint64_t object)
 {
 	struct search *search = arg;
 
-	search->err =
-		pa_holder_unread(search->walk, look_at(search, object));
+	search->err = pa_holder_unread(search->walk, look_at(search, object));
 	return !search->err;
 }
 
