@@ -241,6 +241,31 @@ def test_range_that_is_freed(site: Site, function: str) -> None:
         site.expect(("lost-free-pages", "bug", pages.pfn, pages.end))
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_gigantic_page_that_is_unmade(site: Site, held: bool) -> None:
+    """free_pages_prepare() unmakes the tails of more blocks than the buddy allocator knows of."""
+    blocks = [b for zone in site.zones() for b in site.free_blocks(zone) if b.order >= 9]
+    ends = {block.end: block for block in blocks}
+    first, second = next(
+        (ends[block.pfn], block)
+        for block in blocks
+        if block.pfn in ends
+        and block.order == ends[block.pfn].order
+        and not ends[block.pfn].pfn % (4 << block.order)
+    )
+    for block in (first, second):
+        site.take(block)
+    site.set(site.flags(first.pfn), int(site.flags(first.pfn)) | site.flag("PG_head"))
+    site.set(site.refcount(first.pfn), 1)
+    if held:
+        put(site, sleeping_words(site, sleeper(site)), int(site.page(first.pfn)))
+        site.expect_nothing()
+    else:
+        lost = [f for f in site.audit().above_info() if f[0] == "lost-free-pages"]
+        assert lost
+        assert lost[-1][3] == second.end
+
+
 @pytest.mark.parametrize("function", ["", "page_reporting_process"])
 def test_free_pages_that_are_reported(site: Site, function: str) -> None:
     """They are in a scatterlist while the hypervisor is told of them."""
