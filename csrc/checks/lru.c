@@ -17,11 +17,14 @@
 #include "base/cleanup.h"
 #include "census/handled.h"
 #include "census/lru.h"
+#include "census/private_list.h"
 #include "checks/coverage.h"
 #include "checks/families.h"
 
 /* Findings of one kind; what is beyond it is counted. */
 #define MAX_FINDINGS 256
+/* Folios on a list of what was skipped: of a batch of reclaim. */
+#define MAX_SKIPPED 4096
 
 struct lru_check {
 	struct pa_check_context *c;
@@ -32,6 +35,7 @@ struct lru_check {
 	uint64_t unlisted, unlisted_more, unknown;
 	/* The lruvec last found. */
 	const struct pa_lruvec *last;
+	struct pa_private_lists lists;
 };
 
 /* What the reports say of one folio; all of it is optional. */
@@ -233,6 +237,30 @@ static bool break_explains(struct lru_check *k, const struct pa_lruvec *lruvec,
 	return false;
 }
 
+/*
+ * Whether the links from @node on lead to a task's stack: scan_folios() and
+ * isolate_lru_folios() keep what they skip on a list there, with PG_lru.
+ */
+static struct pa_error *is_on_stack_list(struct lru_check *k, uint64_t node,
+					 bool *ret)
+{
+	struct pa_error *err = NULL;
+
+	*ret = false;
+	for (int i = 0; !err && i < MAX_SKIPPED &&
+			pa_private_list_pfn(&k->lists, node) != PA_NO_PFN;
+	     i++)
+		err = pa_memory_read_u64(k->c->memmap->memory, node, &node);
+	if (pa_error_is_target(err)) {
+		pa_error_destroy(err);
+		return NULL;
+	}
+	pa_array_for_each(stack, &k->c->census->stacks.list)
+		if (!err && node - stack->address < stack->nr * 8)
+			*ret = true;
+	return err;
+}
+
 static struct pa_error *check_unlisted(struct lru_check *k, uint64_t pfn)
 {
 	const struct pa_memcgs *memcgs = &k->lru->memcgs;
@@ -264,9 +292,17 @@ static struct pa_error *check_unlisted(struct lru_check *k, uint64_t pfn)
 		return NULL;
 	}
 	k->unlisted++;
+
+	enum pa_severity severity = severity_of(k, lruvec, &folio);
+	bool skipped = false;
+
+	if (severity == PA_SUSPECT)
+		err = is_on_stack_list(k, folio.next, &skipped);
+	if (err)
+		return err;
 	finding = pa_finding_add(
 		k->c->findings, PA_CHECK_LRU_STRUCTURE,
-		severity_of(k, lruvec, &folio), folio.pfn, folio.pfn_end, "%s",
+		skipped ? PA_INFO : severity, folio.pfn, folio.pfn_end, "%s",
 		lruvec ? "a folio with PG_lru is on no LRU list" :
 			 "a folio with PG_lru is charged to no memory cgroup "
 			 "that exists");
@@ -546,6 +582,9 @@ struct pa_error *pa_check_lru_structure(struct pa_check_context *c,
 	if (!unreached)
 		return &pa_error_no_memory;
 	k.unreached = unreached;
+	k.lists.census = c->census;
+	k.lists.kernel = c->kernel;
+	k.lists.memory = c->memmap->memory;
 	pa_check_part_coverage(c, result, PA_CENSUS_LRU);
 	if (c->census->pages_excluded || c->census->pages_unreadable)
 		pa_check_status(result, PA_PARTIAL,
@@ -557,5 +596,6 @@ struct pa_error *pa_check_lru_structure(struct pa_check_context *c,
 		err = check_fault(&k, &c->census->faults.items[i]);
 	if (!err)
 		report_more(&k);
+	pa_private_lists_deinit(&k.lists);
 	return err;
 }

@@ -260,6 +260,32 @@ def test_moved_by_its_lru(site: Site, lru: LruList, pfn: int, beside: int) -> No
         assert bug(pfn, "info") in site.new_infos()
 
 
+@pytest.mark.parametrize("where", ["stack", "elsewhere"])
+def test_skipped(site: Site, lru: LruList, where: str) -> None:
+    """scan_folios() keeps folios that it skips on a list of its own, three here."""
+    pfns = small_folios(site, lru)[:3]
+    nodes = [int(site.lru(each).address_of_()) for each in pfns]
+    for each in pfns:
+        site.list_del(site.lru(each))
+    lock(site, lru)
+    if where == "stack":
+        sleeping = sleeper(site)
+        words = sleeping_words(site, sleeping)
+        head = next(words)
+        while next(words) != head + 8:
+            head = next(words)
+    else:
+        head = int(site.prog["init_task"].comm.address_of_())
+    ring = [head, *nodes]
+    for i, node in enumerate(ring):
+        site.write(node, struct.pack("<QQ", ring[(i + 1) % len(ring)], ring[i - 1]))
+    if where == "stack":
+        site.expect_nothing()
+        assert {bug(each, "info") for each in pfns} <= site.new_infos()
+    else:
+        assert bug(pfns[1], "suspect") in site.audit().above_info()
+
+
 def test_lock_alone(site: Site, lru: LruList) -> None:
     lock(site, lru)
     site.expect_nothing()
