@@ -405,6 +405,26 @@ static void report_break(struct lru_check *k, const struct pa_list_fault *fault,
 	add_lruvec(k, f, lruvec);
 }
 
+/*
+ * A memory cgroup that is removed gives its lists to its parent, and tells its
+ * folios' obj_cgroup next: memcg_reparent_objcgs() has both locks (v7.2).
+ */
+static bool is_reparented(struct lru_check *k,
+			  const struct pa_list_fault *fault,
+			  const struct pa_lruvec *lruvec,
+			  const struct folio *folio)
+{
+	const struct pa_lruvec *own;
+
+	if (fault->a != PA_LRU_WRONG_MEMCG || !lruvec || !lruvec->locked ||
+	    !k->lru->lruvecs.format.lock_in_lruvec)
+		return false;
+	own = find_lruvec(k, folio);
+	return own && own != lruvec && own->locked && own->memcg >= 0 &&
+	       k->lru->memcgs.list.items[own->memcg].parent ==
+		       (size_t)lruvec->memcg;
+}
+
 static void report_wrong_list(struct lru_check *k,
 			      const struct pa_list_fault *fault,
 			      const struct pa_lruvec *lruvec,
@@ -421,8 +441,10 @@ static void report_wrong_list(struct lru_check *k,
 	while (first < PA_NR_LRU_WRONGS - 1 && !(fault->a & PA_BIT(first)))
 		first++;
 	f = pa_finding_add(k->c->findings, PA_CHECK_LRU_STRUCTURE,
-			   severity_of(k, lruvec, folio), folio->pfn,
-			   folio->pfn_end,
+			   is_reparented(k, fault, lruvec, folio) ?
+				   PA_INFO :
+				   severity_of(k, lruvec, folio),
+			   folio->pfn, folio->pfn_end,
 			   "a folio is on the LRU list of another %s: %s",
 			   names[first], fault->list);
 	for (unsigned int i = 0; i < PA_NR_LRU_WRONGS; i++)

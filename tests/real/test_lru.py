@@ -367,6 +367,31 @@ def test_wrong_cgroup(site: Site, lru: LruList, pfn: int) -> None:
     assert "another memory cgroup" in finding["summary"]
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_given_to_the_parent(site: Site, both: bool) -> None:
+    """memcg_reparent_objcgs() has given the lists away, and not yet said so to the folios."""
+    child = longest(site, memcg=True)
+    if not has_member(child.lruvec, "lru_lock"):
+        pytest.skip("the lock is the node's")
+    parent = next(
+        each
+        for each, _ in contents(site)
+        if each.memcg.css.address_of_() == child.memcg.css.parent
+        and each.pgdat == child.pgdat
+        and (each.is_file, each.active, each.gen, each.zone)
+        == (child.is_file, child.active, child.gen, child.zone)
+    )
+    pfn = small_folios(site, child)[0]
+    move(site, pfn, parent)
+    lock(site, parent)
+    if both:
+        lock(site, child)
+        site.expect_nothing()
+        assert bug(pfn, "info") in site.new_infos()
+    else:
+        site.expect(bug(pfn, "suspect"))
+
+
 def test_charged_elsewhere(site: Site, lru: LruList, pfn: int) -> None:
     """Moved, and charged where it was moved to."""
     other = longest(site, memcg=True)
