@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "census/account.h"
 #include "census/page_table.h"
 #include "kernel/arch.h"
 #include "kernel/stack.h"
@@ -30,13 +31,33 @@ static bool is_memory(const struct search *search, uint64_t pfn)
 	return pa_census_class(search->census, pfn) != NULL;
 }
 
-static bool add_page(struct search *search, uint64_t word, uint64_t task)
+/*
+ * Whether the page may be a table that no other names: those that are linked were
+ * walked, and have a reference by that.
+ */
+static bool is_unlinked_table(const struct search *search, uint64_t pfn)
+{
+	const struct pa_census *census = search->census;
+	const struct pa_account *account =
+		pa_account_find(census->accounts, pfn);
+	const uint8_t *byte = pa_census_class(census, pfn);
+	uint64_t mask = census->kernel->sections.pages - 1;
+	uint8_t class = byte ? *byte & PA_CLASS_MASK : PA_CLASS_UNKNOWN;
+
+	return (class == PA_CLASS_USED || class == PA_CLASS_FROZEN) &&
+	       account && !(account->refs && account->refs[pfn & mask]);
+}
+
+/* @loose: @word is no table's, and may be anything that looks so. */
+static bool add_page(struct search *search, uint64_t word, uint64_t task,
+		     bool loose)
 {
 	struct pa_entry_in_hand found = { .task = task };
 	struct pa_entry entry;
 
 	decode(search, PA_LEVEL_PTE, word, &entry);
-	if (entry.kind != PA_ENTRY_PAGE || !is_memory(search, entry.pfn))
+	if (entry.kind != PA_ENTRY_PAGE || !is_memory(search, entry.pfn) ||
+	    (loose && !entry.readable))
 		return true;
 	found.pfn = entry.pfn;
 	return pa_array_append(&search->found->list, found);
@@ -52,7 +73,8 @@ static struct pa_error *add_table(struct search *search, uint64_t word,
 	struct pa_error *err;
 
 	decode(search, PA_LEVEL_PMD, word, &entry);
-	if (entry.kind != PA_ENTRY_TABLE || !is_memory(search, entry.pfn) ||
+	if (entry.kind != PA_ENTRY_TABLE ||
+	    !is_unlinked_table(search, entry.pfn) ||
 	    search->nr_tables++ >= MAX_TABLES)
 		return NULL;
 	err = pa_memory_read(search->memory,
@@ -64,7 +86,7 @@ static struct pa_error *add_table(struct search *search, uint64_t word,
 		return NULL;
 	}
 	for (int i = 0; !err && i < PA_TABLE_ENTRIES; i++)
-		if (!add_page(search, entries[i], task))
+		if (!add_page(search, entries[i], task, false))
 			err = &pa_error_no_memory;
 	return err;
 }
@@ -94,7 +116,8 @@ static struct pa_error *visit(struct search *search,
 	struct pa_error *err = NULL;
 
 	for (size_t i = 0; !err && i < stack->nr; i++) {
-		if (running && !add_page(search, stack->words[i], stack->task))
+		if (running &&
+		    !add_page(search, stack->words[i], stack->task, true))
 			err = &pa_error_no_memory;
 		if (!err && collapses)
 			err = add_table(search, stack->words[i], stack->task);
@@ -122,7 +145,7 @@ struct pa_error *pa_entries_in_hand_init(const struct pa_census *census,
 	};
 	struct pa_error *err = NULL;
 
-	if (!census->page_tables)
+	if (!census->page_tables || !census->accounts)
 		return NULL;
 	search.format = &census->page_tables->format;
 	pa_array_for_each(stack, &census->stacks.list) {

@@ -150,8 +150,7 @@ static bool is_handled(const struct lru_check *k, const struct folio *folio)
 
 	return census->stacks_unread ||
 	       (folio && folio->pfn != PA_NO_PFN &&
-		(pa_handled_find(census, folio->pfn, folio->pfn_end) ||
-		 pa_handled_has_lru(census, folio->pfn)));
+		pa_handled_find(census, folio->pfn, folio->pfn_end));
 }
 
 /*
@@ -164,7 +163,11 @@ static enum pa_severity severity_of(const struct lru_check *k,
 {
 	if (!lruvec || !lruvec->locked)
 		return PA_BUG;
-	return is_handled(k, folio) ? PA_INFO : PA_SUSPECT;
+	return is_handled(k, folio) ||
+			       (folio && folio->pfn != PA_NO_PFN &&
+				pa_handled_has_lru(k->c->census, folio->pfn)) ?
+		       PA_INFO :
+		       PA_SUSPECT;
 }
 
 /* folio_lruvec(): by what the folio is charged to, and its node. */

@@ -131,6 +131,19 @@ def test_table_in_hand(site: Site, held: str) -> None:
         assert about("mapcount-mismatch", folio) in site.audit().above_info()
 
 
+def test_table_in_hand_that_is_linked(site: Site) -> None:
+    """What it maps is counted: it explains no map that is not."""
+    functions = ("collapse_huge_page", "hpage_collapse_scan_pmd", "khugepaged")
+    function = next(name for name in functions if site.prog.symbols(name))
+    folio = find(site, "anon")
+    site.add(site.page(folio.pfn)._mapcount.counter, 1)
+    words = sleeping_words(site, sleeper(site))
+    for level in (1, 2):
+        put(site, words, entry(site, folio.pid, folio.address, level).value)
+    put(site, words, inside(site, function))
+    site.expect(about("mapcount-mismatch", folio))
+
+
 @pytest.mark.parametrize("running", [False, True])
 def test_entry_in_hand(site: Site, folio: Mapped, running: bool) -> None:
     """ptep_modify_prot_start() has cleared an entry that is set again under the same lock."""
