@@ -62,9 +62,17 @@ static bool is_running(const struct collect *collect, uint64_t task)
 	return false;
 }
 
+/* Pages of these classes are on no list, or on one of a task's. */
+static bool may_be_moved(uint8_t class)
+{
+	return class == PA_CLASS_ZERO || class == PA_CLASS_USED ||
+	       class == PA_CLASS_USED_HEAD;
+}
+
 /*
  * The page that @word names: its struct page, or, of one that is on no list, its
- * lru. compaction_alloc() has nothing else of a block that it splits.
+ * lru. compaction_alloc() has nothing else of a block that it splits, nor has
+ * list_add() of a folio that was isolated.
  */
 static bool find_page(const struct pa_census *census, uint64_t word,
 		      uint64_t *pfn)
@@ -79,7 +87,7 @@ static bool find_page(const struct pa_census *census, uint64_t word,
 	if (!pa_page_to_pfn(kernel, word - kernel->page_format.lru, pfn))
 		return false;
 	class = pa_census_class(census, *pfn);
-	return class && (*class & PA_CLASS_MASK) == PA_CLASS_ZERO;
+	return class && may_be_moved(*class & PA_CLASS_MASK);
 }
 
 static bool collect_words(struct collect *collect, const struct pa_stack *stack)

@@ -144,6 +144,25 @@ def test_table_in_hand_that_is_linked(site: Site) -> None:
     site.expect(about("mapcount-mismatch", folio))
 
 
+@pytest.mark.parametrize("beside", [0, 8])
+def test_isolated_folio_in_list_add(site: Site, beside: int) -> None:
+    """list_add() has set the links of its lru, and nobody else's to that."""
+    folio = find(site, "anon")
+    flags, listed = site.flags(folio.pfn), node_counter(site, "NR_LRU_BASE")
+    assert listed is not None
+    site.list_del(site.lru(folio.pfn))
+    site.set(flags, int(flags) & ~site.flag("PG_lru"))
+    site.add(listed, -1)
+    site.add(site.refcount(folio.pfn), 1)
+    words = sleeping_words(site, sleeper(site))
+    put(site, words, int(site.lru(folio.pfn).address_of_()) + beside)
+    if beside:
+        site.expect(about("refcount-leak", folio))
+    else:
+        site.expect_nothing()
+        assert about("refcount-leak", folio, "info") in site.new_infos()
+
+
 @pytest.mark.parametrize("running", [False, True])
 def test_entry_in_hand(site: Site, folio: Mapped, running: bool) -> None:
     """ptep_modify_prot_start() has cleared an entry that is set again under the same lock."""
