@@ -62,17 +62,9 @@ static bool is_running(const struct collect *collect, uint64_t task)
 	return false;
 }
 
-/* Pages of these classes are on no list, or on one of a task's. */
-static bool may_be_moved(uint8_t class)
-{
-	return class == PA_CLASS_ZERO || class == PA_CLASS_USED ||
-	       class == PA_CLASS_USED_HEAD;
-}
-
 /*
  * The page that @word names: its struct page, or, of one that is on no list, its
- * lru. compaction_alloc() has nothing else of a block that it splits, nor has
- * list_add() of a folio that was isolated.
+ * lru. compaction_alloc() has nothing else of a block that it splits.
  */
 static bool find_page(const struct pa_census *census, uint64_t word,
 		      uint64_t *pfn)
@@ -87,7 +79,7 @@ static bool find_page(const struct pa_census *census, uint64_t word,
 	if (!pa_page_to_pfn(kernel, word - kernel->page_format.lru, pfn))
 		return false;
 	class = pa_census_class(census, *pfn);
-	return class && may_be_moved(*class & PA_CLASS_MASK);
+	return class && (*class & PA_CLASS_MASK) == PA_CLASS_ZERO;
 }
 
 static bool collect_words(struct collect *collect, const struct pa_stack *stack)
@@ -292,7 +284,7 @@ const struct pa_handled *pa_handled_find_freer(const struct pa_census *census,
 	return NULL;
 }
 
-bool pa_handled_has_lru(const struct pa_census *census, uint64_t pfn)
+uint64_t pa_handled_find_lru(const struct pa_census *census, uint64_t pfn)
 {
 	uint64_t lru = pa_pfn_to_page(census->kernel, pfn) +
 		       census->kernel->page_format.lru;
@@ -300,6 +292,6 @@ bool pa_handled_has_lru(const struct pa_census *census, uint64_t pfn)
 	pa_array_for_each(stack, &census->stacks.list)
 		for (size_t i = 0; i < stack->nr; i++)
 			if (stack->words[i] == lru)
-				return true;
-	return false;
+				return stack->task;
+	return 0;
 }

@@ -36,11 +36,11 @@ const struct pa_handled *pa_handled_find_freer(const struct pa_census *census,
 					       uint64_t pfn, uint64_t end);
 
 /*
- * Whether a live stack or a register has the address of @pfn's lru: who moves a
- * folio from list to list may keep nothing else of it (lruvec_add_folio() in
- * drain_evictable()). Of a listed one its neighbours have it as well, and so has
- * whoever walks the list.
+ * The task that has the address of @pfn's lru on its live stack or in a register;
+ * 0: none. Who moves a folio from list to list may keep nothing else of it
+ * (lruvec_add_folio() in drain_evictable(), list_add() of what was isolated). Of
+ * a listed one its neighbours have it as well, and so has whoever walks the list.
  */
-bool pa_handled_has_lru(const struct pa_census *census, uint64_t pfn);
+uint64_t pa_handled_find_lru(const struct pa_census *census, uint64_t pfn);
 
 #endif

@@ -292,6 +292,28 @@ static uint64_t find_mapper(const struct pa_check_context *c,
 		       0;
 }
 
+/*
+ * Who is putting @d's folio, which was isolated, onto a list: list_add() sets
+ * the folio's links first, so that no list leads to it yet. The address of the
+ * lru of one that is on a task's list may be just that list's head.
+ */
+static uint64_t find_lister(const struct pa_check_context *c,
+			    const struct pa_discrepancy *d)
+{
+	const struct pa_excess *excess = c->census->excess;
+	size_t nr;
+	size_t first =
+		pa_excess_slots(excess, d->pfn, d->pfn + PA_BIT(d->order), &nr);
+
+	if (d->flags & c->kernel->page_format.flag.lru ||
+	    d->kind == PA_FOLIO_DEVICE)
+		return 0;
+	for (size_t i = first; i < first + nr; i++)
+		if (excess->slots.list.items[i].holder == PA_HOLDER_ISOLATED)
+			return 0;
+	return pa_handled_find_lru(c->census, d->pfn);
+}
+
 struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 				      const struct pa_discrepancy *d,
 				      struct pa_judgement *ret)
@@ -304,6 +326,8 @@ struct pa_error *pa_discrepancy_judge(struct pa_check_context *c,
 	*ret = (struct pa_judgement){
 		.task = hand ? hand->task : find_mapper(c, d),
 	};
+	if (!ret->task)
+		ret->task = find_lister(c, d);
 	err = find_named(c, d, &kept, ret);
 	ret->keeper = pa_keeper_find(c, d, &kept);
 	if (ret->task || ret->keeper || find_unsure(c->census, d))

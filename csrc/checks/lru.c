@@ -165,7 +165,7 @@ static enum pa_severity severity_of(const struct lru_check *k,
 		return PA_BUG;
 	return is_handled(k, folio) ||
 			       (folio && folio->pfn != PA_NO_PFN &&
-				pa_handled_has_lru(k->c->census, folio->pfn)) ?
+				pa_handled_find_lru(k->c->census, folio->pfn)) ?
 		       PA_INFO :
 		       PA_SUSPECT;
 }
