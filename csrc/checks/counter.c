@@ -101,15 +101,17 @@ static struct pa_finding *report_as(struct pa_check_context *c,
 }
 
 /* @mover: virtual address of a task_struct, who may not have counted; or 0. */
-static void report_moved(struct pa_check_context *c, const char *name,
-			 uint32_t node, int64_t stored, int64_t counted,
-			 uint64_t mover)
+static struct pa_finding *report_moved(struct pa_check_context *c,
+				       const char *name, uint32_t node,
+				       int64_t stored, int64_t counted,
+				       uint64_t mover)
 {
 	struct pa_finding *f = report_as(c, mover ? PA_INFO : PA_BUG, name,
 					 "node", node, stored, counted);
 
 	if (mover)
 		pa_check_add_task(c, f, mover);
+	return f;
 }
 
 static void report(struct pa_check_context *c, const char *name, uint32_t node,
@@ -239,6 +241,25 @@ static void check_lru(struct pa_check_context *c, const struct pa_node *node,
 }
 
 /*
+ * Before isolate_folio_to_list() do_migrate_range() counts a THP that it isolates
+ * as one page, of which migration takes all off: a defect that each THP in memory
+ * that goes offline leaves behind.
+ */
+static void add_offlined_thps(const struct pa_check_context *c,
+			      struct pa_finding *f, int64_t missing)
+{
+	int64_t each = (int64_t)PA_BIT(c->kernel->zones.pageblock_order) - 1;
+
+	if (PA_HAS_SYM(c->kernel->layout, isolate_folio_to_list) || each <= 0 ||
+	    missing % each)
+		return;
+	pa_finding_number(f, "offlined_thps", missing / each);
+	pa_finding_text(f, "cause",
+			"do_migrate_range() counted as one page each THP that "
+			"it moved out of memory going offline (before v6.12)");
+}
+
+/*
  * Isolated folios: at least those on private lists, at most all that are off
  * the LRU and in no batch, which a task may be about to put back.
  */
@@ -253,7 +274,10 @@ static void check_isolated(struct pa_check_context *c,
 	if (!node_counter(c->kernel->layout, node, id, &stored))
 		return;
 	if (stored < (int64_t)listed)
-		report_moved(c, name, node->id, stored, (int64_t)listed, mover);
+		add_offlined_thps(c,
+				  report_moved(c, name, node->id, stored,
+					       (int64_t)listed, mover),
+				  (int64_t)listed - stored);
 	else if (stored > most)
 		report_moved(c, name, node->id, stored, most, mover);
 }

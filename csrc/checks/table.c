@@ -234,7 +234,10 @@ const struct pa_check pa_checks[PA_NR_CHECKS] = {
 		       "NR_FILE_THPS and pins are compared over all nodes: "
 		       "a huge page that moves is left behind in its old "
 		       "node's. Fewer pins than there are is info where the "
-		       "kernel has folio_add_pin(), which counts none. A "
+		       "kernel has folio_add_pin(), which counts none. Before "
+		       "v6.12 each THP that is moved out of memory going "
+		       "offline leaves NR_ISOLATED_ANON or _FILE short by "
+		       "511: a true defect, and named. A "
 		       "drift that wrong mapcounts explain is not told again.",
 		.run = pa_check_counter_drift,
 		.needs = COUNTS,

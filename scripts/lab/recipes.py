@@ -78,15 +78,22 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "hotplug",
             "blocks offlined and onlined, DIMMs added and removed",
-            lambda kernel: work.hotplug(kernel) + work.memory(kernel) + work.END,
+            lambda kernel: work.few_thps(work.hotplug(kernel)) + work.memory(kernel) + work.END,
             hardware=HOTPLUG,
             cmdline=MOVABLE_CMDLINE,
         ),
         Recipe(
             "hotplug-again",
             "memory removed and added again at the same address",
-            work.hotplug_again,
+            lambda kernel: work.few_thps(work.hotplug_again(kernel)),
             hardware=Hardware(memory_mib=512, slots=4, max_mib=4096),
+        ),
+        Recipe(
+            "offlined-thp",
+            "a real defect: moved out of memory that goes offline, each THP is miscounted",
+            work.offlined_thp,
+            hardware=Hardware(memory_mib=512, slots=4, max_mib=4096),
+            expected=expected.offlined_thp,
         ),
         Recipe(
             "pmem",
@@ -162,7 +169,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "poison-hotplug",
             "DIMMs with memory errors: unplugged, offlined and onlined again, left offline",
-            work.poison_hotplug,
+            lambda kernel: work.few_thps(work.poison_hotplug(kernel)),
             hardware=Hardware(memory_mib=640, slots=4, max_mib=4096),
             modules=("hwpoison_inject",),
             applies=_has_memory_failure,
@@ -426,7 +433,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "memmap-on-memory",
             "hot-added memory that holds its own memmap",
-            lambda kernel: work.hotplug(kernel) + work.memory(kernel) + work.END,
+            lambda kernel: work.few_thps(work.hotplug(kernel)) + work.memory(kernel) + work.END,
             hardware=HOTPLUG,
             cmdline=MOVABLE_CMDLINE + " memory_hotplug.memmap_on_memory=1",
             applies=lambda kernel: kernel.has_config("MHP_MEMMAP_ON_MEMORY"),

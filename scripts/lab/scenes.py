@@ -44,6 +44,7 @@ RECIPES: "dict[str, tuple[str, ...]]" = {
     "p2pdma": (),
     "pmem2": (),
     "hotplug-again": (),
+    "offlined-thp": (),
     "memmap-on-memory": (),
     "virtio-mem": (),
 }

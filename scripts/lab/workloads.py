@@ -79,6 +79,15 @@ def nodes(kernel: Kernel) -> list[str]:
     ]
 
 
+def few_thps(pieces: list[str]) -> list[str]:
+    """Pieces that take memory offline: THPs are of those only who ask for them.
+
+    v5.10 and v6.1 miscount each THP that is moved out of there (the recipe offlined-thp), be
+    it the data of a program that ran by chance.
+    """
+    return ["echo madvise >$THP/enabled", *pieces, "echo always >$THP/enabled"]
+
+
 def hotplug(_: Kernel) -> list[str]:
     """Boot memory offlined and onlined, DIMMs added and removed."""
     return [
@@ -206,7 +215,7 @@ def hugetlb_poison(_: Kernel) -> list[str]:
 
 
 def full(kernel: Kernel) -> list[str]:
-    moved = pmem(kernel) + files(kernel) + hotplug(kernel) + ["files_again"]
+    moved = few_thps(pmem(kernel) + files(kernel) + hotplug(kernel)) + ["files_again"]
     return moved + memory(kernel, 16) + poison(kernel)
 
 
@@ -307,6 +316,20 @@ def soft_offline_leak(*end: str) -> Callable[[Kernel], list[str]]:
         *small_memory(kernel),
         *end,
         "rest",
+    ]
+
+
+def offlined_thp(kernel: Kernel) -> list[str]:
+    """THPs are moved out of a DIMM: nothing else is in the zone Movable."""
+    return [
+        "no_auto_online",
+        # Which the kernel does not do by itself in so small a machine.
+        "echo madvise >$THP/enabled",
+        "dimm_add d0 128 online_movable",
+        "guest thp 16",
+        "dimm_del d0",
+        *small_memory(kernel),
+        "still",
     ]
 
 
