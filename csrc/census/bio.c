@@ -188,21 +188,9 @@ static bool visit_cache(void *arg, uint64_t address)
 	}
 	/* What was no set of the cache before may be one of this. */
 	pa_map_deinit(&finding->pools);
-	for (size_t i = 0; i < cache->nr; i++) {
-		uint32_t index = slabs->by_cache.items[cache->first + i];
-		struct pa_error *err = pa_job_check(walk->job);
-
-		if (!err)
-			err = pa_slab_visit(walk->census, walk->memory,
-					    &slabs->list.items[index],
-					    visit_object, finding);
-		if (!err)
-			err = finding->err;
-		finding->err = pa_holder_unread(walk, err);
-		if (finding->err)
-			return false;
-	}
-	return true;
+	finding->err = pa_holder_visit_cache(walk, cache, visit_object, finding,
+					     &finding->err);
+	return !finding->err;
 }
 
 /* A bio of a request, and those of which it is a part. */
@@ -253,7 +241,6 @@ static bool visit_device(void *arg, uint64_t object)
 static struct pa_error *find_in_requests(struct finding *finding)
 {
 	struct pa_holder_walk *walk = finding->walk;
-	const struct pa_slabs *slabs = walk->census->slabs;
 	const struct pa_slab_cache *cache;
 	struct pa_error *err;
 
@@ -263,17 +250,9 @@ static struct pa_error *find_in_requests(struct finding *finding)
 	}
 	err = pa_slabs_cache_symbol(walk->census, walk->memory,
 				    PA_SYM_bdev_cachep, &cache);
-	for (size_t i = 0; !err && cache && i < cache->nr; i++) {
-		uint32_t index = slabs->by_cache.items[cache->first + i];
-
-		err = pa_slab_visit(walk->census, walk->memory,
-				    &slabs->list.items[index], visit_device,
-				    finding);
-		if (!err)
-			err = finding->err;
-		err = pa_holder_unread(walk, err);
-	}
-	return err;
+	return err ? err :
+		     pa_holder_visit_cache(walk, cache, visit_device, finding,
+					   &finding->err);
 }
 
 /* Bios on the stack of a task that is in __blkdev_direct_IO_simple(). */

@@ -305,6 +305,30 @@ struct pa_error *pa_holder_unread(struct pa_holder_walk *walk,
 							  &pa_error_no_memory;
 }
 
+struct pa_error *pa_holder_visit_cache(struct pa_holder_walk *walk,
+				       const struct pa_slab_cache *cache,
+				       pa_slab_visit_fn visit, void *arg,
+				       struct pa_error *const *failure)
+{
+	const struct pa_slabs *slabs = walk->census->slabs;
+
+	for (size_t i = 0; cache && i < cache->nr; i++) {
+		uint32_t index = slabs->by_cache.items[cache->first + i];
+		struct pa_error *err = pa_job_check(walk->job);
+
+		if (!err)
+			err = pa_holder_unread(
+				walk, pa_slab_visit(walk->census, walk->memory,
+						    &slabs->list.items[index],
+						    visit, arg));
+		if (!err)
+			err = *failure;
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
 /* One pass over one holder. */
 struct pass {
 	struct pa_census *census;

@@ -13,6 +13,7 @@
 
 #include "census/account.h"
 #include "census/census.h"
+#include "census/slabs.h"
 
 /* One slot that names a page. */
 struct pa_reference {
@@ -90,6 +91,16 @@ bool pa_refer_page(struct pa_holder_walk *walk, uint64_t page,
  */
 struct pa_error *pa_holder_unread(struct pa_holder_walk *walk,
 				  struct pa_error *err);
+
+/*
+ * Visits the allocated objects of all slabs of @cache (NULL: none), as
+ * pa_slab_visit() does; slabs that can't be read are counted. @failure is where
+ * @visit leaves an error that it stops with: our own, never a target's.
+ */
+struct pa_error *pa_holder_visit_cache(struct pa_holder_walk *walk,
+				       const struct pa_slab_cache *cache,
+				       pa_slab_visit_fn visit, void *arg,
+				       struct pa_error *const *failure);
 
 struct pa_holder_row {
 	/* For people: "pipe buffer". */

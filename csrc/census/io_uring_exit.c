@@ -56,21 +56,10 @@ struct pa_error *pa_io_uring_exits_find(struct pa_holder_walk *walk,
 	pa_array_for_each(cache, &slabs->caches) {
 		if (!may_have(walk->layout, cache))
 			continue;
-		for (size_t i = 0; i < cache->nr; i++) {
-			uint32_t index =
-				slabs->by_cache.items[cache->first + i];
-
-			err = pa_job_check(walk->job);
-			if (!err)
-				err = pa_slab_visit(walk->census, walk->memory,
-						    &slabs->list.items[index],
-						    visit_object, &search);
-			if (!err)
-				err = search.err;
-			err = pa_holder_unread(walk, err);
-			if (err)
-				return err;
-		}
+		err = pa_holder_visit_cache(walk, cache, visit_object, &search,
+					    &search.err);
+		if (err)
+			return err;
 	}
 	return NULL;
 }

@@ -70,7 +70,6 @@ static bool is_usable(const struct pa_layout *layout)
 struct pa_error *pa_io_uring_nodes_find(struct pa_holder_walk *walk,
 					struct pa_io_uring_nodes *ret)
 {
-	const struct pa_slabs *slabs = walk->census->slabs;
 	struct search search = { .walk = walk, .nodes = ret };
 	const struct pa_slab_cache *cache = NULL;
 	struct pa_error *err;
@@ -81,19 +80,9 @@ struct pa_error *pa_io_uring_nodes_find(struct pa_holder_walk *walk,
 	if (!err)
 		err = pa_slabs_cache_symbol(walk->census, walk->memory,
 					    PA_SYM_req_cachep, &cache);
-	for (size_t i = 0; !err && cache && i < cache->nr; i++) {
-		uint32_t index = slabs->by_cache.items[cache->first + i];
-
-		err = pa_job_check(walk->job);
-		if (!err)
-			err = pa_slab_visit(walk->census, walk->memory,
-					    &slabs->list.items[index],
-					    visit_object, &search);
-		if (!err)
-			err = search.err;
-		err = pa_holder_unread(walk, err);
-	}
-	return err;
+	return err ? err :
+		     pa_holder_visit_cache(walk, cache, visit_object, &search,
+					   &search.err);
 }
 
 void pa_io_uring_nodes_deinit(struct pa_io_uring_nodes *nodes)

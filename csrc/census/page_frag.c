@@ -167,7 +167,6 @@ static bool visit_socket(void *arg, uint64_t object)
 static struct pa_error *walk_sockets(struct pa_holder_walk *walk)
 {
 	const struct pa_layout *layout = walk->layout;
-	const struct pa_slabs *slabs = walk->census->slabs;
 	const struct pa_slab_cache *cache;
 	struct pa_error *err;
 
@@ -178,17 +177,9 @@ static struct pa_error *walk_sockets(struct pa_holder_walk *walk)
 	if (!err)
 		err = pa_slabs_cache_symbol(walk->census, walk->memory,
 					    PA_SYM_sock_inode_cachep, &cache);
-	for (size_t i = 0; !err && cache && i < cache->nr; i++) {
-		uint32_t index = slabs->by_cache.items[cache->first + i];
-
-		err = pa_slab_visit(walk->census, walk->memory,
-				    &slabs->list.items[index], visit_socket,
-				    walk);
-		err = pa_holder_unread(walk, err);
-		if (!err)
-			err = walk->err;
-	}
-	return err;
+	return err ? err :
+		     pa_holder_visit_cache(walk, cache, visit_socket, walk,
+					   &walk->err);
 }
 
 struct pa_error *pa_page_frag_item(struct pa_holder_walk *walk, uint64_t index)

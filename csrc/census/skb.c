@@ -256,21 +256,8 @@ static struct pa_error *find_in_cache(struct finding *finding, uint64_t pointer)
 	if (err)
 		return err;
 	cache = pa_slabs_cache(slabs, address);
-	for (size_t i = 0; cache && i < cache->nr; i++) {
-		uint32_t index = slabs->by_cache.items[cache->first + i];
-
-		err = pa_job_check(walk->job);
-		if (!err)
-			err = pa_slab_visit(walk->census, walk->memory,
-					    &slabs->list.items[index],
-					    visit_object, finding);
-		if (!err)
-			err = finding->err;
-		err = pa_holder_unread(walk, err);
-		if (err)
-			return err;
-	}
-	return NULL;
+	return pa_holder_visit_cache(walk, cache, visit_object, finding,
+				     &finding->err);
 }
 
 /* Where the kernel names its two caches; 0 if it doesn't. */
