@@ -136,13 +136,21 @@ struct pa_hugetlb_folio {
 	bool on_free_list, on_active_list;
 };
 
+/* What a task has more pages in hand by than it has the addresses of. */
+enum pa_handled_act {
+	/* It splits a folio. */
+	PA_HANDLED_SPLITS = 1U << 0,
+	/* It frees a range of pages. */
+	PA_HANDLED_FREES = 1U << 1,
+};
+
 /* A page whose struct page is named on a stack: census/handled.h. */
 struct pa_handled {
 	uint64_t pfn;
 	/* Virtual address of the task_struct. */
 	uint64_t task;
-	/* The task is splitting a folio; is freeing a range of pages. */
-	bool splits, frees;
+	/* Bits of enum pa_handled_act. */
+	unsigned int acts;
 };
 
 /* What the scan counted in one zone (by the pages' own flags); in pages. */
@@ -369,7 +377,6 @@ struct pa_census {
 	uint64_t stacks_unread;
 	/* Who is onlining or offlining memory, if somebody is. */
 	struct pa_stack_hit hotplug;
-	bool handled_failed;
 	/* Free pages that a task or a deferred list holds. */
 	uint64_t pages_taken;
 	/* Entries of lists and slots examined, over all holders. */

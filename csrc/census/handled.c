@@ -30,6 +30,8 @@ static void collect_zones(struct pa_census *census,
 	}
 }
 
+#define NR(array) (sizeof(array) / sizeof((array)[0]))
+
 static const enum pa_symbol_id splits[] = {
 	PA_SYM_split_huge_page_to_list,
 	PA_SYM_split_huge_page_to_list_to_order,
@@ -44,14 +46,29 @@ static const enum pa_symbol_id frees[] = {
 	PA_SYM_free_pages_bulk,
 };
 
-#define NR(array) (sizeof(array) / sizeof((array)[0]))
+/* What a task that is in one of @functions does. */
+static const struct {
+	enum pa_handled_act act;
+	const enum pa_symbol_id *functions;
+	size_t nr;
+} acts[] = {
+	{ PA_HANDLED_SPLITS, splits, NR(splits) },
+	{ PA_HANDLED_FREES, frees, NR(frees) },
+};
+
+struct actor {
+	uint64_t task;
+	unsigned int acts;
+};
 
 struct collect {
 	struct pa_census *census;
-	/* Tasks that are in one of @splits, of @frees. */
-	PA_ARRAY(uint64_t) splitters, freers;
+	/* Tasks that do something of @acts. */
+	PA_ARRAY(struct actor) actors;
 	/* The CPU whose task made the kernel panic: all that it does is stuck. */
 	uint64_t panic_cpu;
+	/* Out of memory. */
+	bool failed;
 };
 
 static bool is_running(const struct collect *collect, uint64_t task)
@@ -82,46 +99,44 @@ static bool find_page(const struct pa_census *census, uint64_t word,
 	return class && (*class & PA_CLASS_MASK) == PA_CLASS_ZERO;
 }
 
+static bool add_actor(struct collect *collect, const struct pa_stack *stack)
+{
+	const struct pa_layout *layout = collect->census->kernel->layout;
+	struct actor actor = { .task = stack->task };
+
+	for (size_t i = 0; i < NR(acts); i++)
+		if (pa_stack_is_in(layout, stack, acts[i].functions,
+				   acts[i].nr))
+			actor.acts |= acts[i].act;
+	return !actor.acts || pa_array_append(&collect->actors, actor);
+}
+
 static bool collect_words(struct collect *collect, const struct pa_stack *stack)
 {
 	struct pa_census *census = collect->census;
-	const struct pa_layout *layout = census->kernel->layout;
 
 	if (is_running(collect, stack->task))
 		collect_zones(census, stack);
-	if ((pa_stack_is_in(layout, stack, splits, NR(splits)) &&
-	     !pa_array_append(&collect->splitters, stack->task)) ||
-	    (pa_stack_is_in(layout, stack, frees, NR(frees)) &&
-	     !pa_array_append(&collect->freers, stack->task))) {
-		census->handled_failed = true;
-		return false;
-	}
-	for (size_t i = 0; i < stack->nr; i++) {
+	collect->failed = !add_actor(collect, stack);
+	for (size_t i = 0; i < stack->nr && !collect->failed; i++) {
 		struct pa_handled handled = { .task = stack->task };
 
 		if (!find_page(census, stack->words[i], &handled.pfn))
 			continue;
 		if (census->handled.length >= MAX_HANDLED)
 			return false;
-		if (!pa_array_append(&census->handled, handled)) {
-			census->handled_failed = true;
-			return false;
-		}
+		collect->failed = !pa_array_append(&census->handled, handled);
 	}
-	return true;
+	return !collect->failed;
 }
 
 /* The address may be in a register, and who called what in a frame. */
-static void mark_tasks(const struct collect *collect)
+static void mark_actors(const struct collect *collect)
 {
-	struct pa_census *census = collect->census;
-
-	pa_array_for_each(task, &collect->splitters)
-		pa_array_for_each(handled, &census->handled)
-			handled->splits |= handled->task == *task;
-	pa_array_for_each(task, &collect->freers)
-		pa_array_for_each(handled, &census->handled)
-			handled->frees |= handled->task == *task;
+	pa_array_for_each(actor, &collect->actors)
+		pa_array_for_each(handled, &collect->census->handled)
+			if (handled->task == actor->task)
+				handled->acts |= actor->acts;
 }
 
 static int compare(const void *a, const void *b)
@@ -209,10 +224,9 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 		if (err || !collect_words(&collect, stack))
 			break;
 	census->stacks_unread = census->stacks.unread;
-	mark_tasks(&collect);
-	pa_array_deinit(&collect.splitters);
-	pa_array_deinit(&collect.freers);
-	if (!err && census->handled_failed)
+	mark_actors(&collect);
+	pa_array_deinit(&collect.actors);
+	if (!err && collect.failed)
 		return &pa_error_no_memory;
 	if (!err)
 		err = add_batches(census);
@@ -259,29 +273,32 @@ const struct pa_handled *pa_handled_find(const struct pa_census *census,
 		       NULL;
 }
 
+/* The first page from @pfn to @last in the hands of who does @act. */
+static const struct pa_handled *find_act(const struct pa_census *census,
+					 enum pa_handled_act act, uint64_t pfn,
+					 uint64_t last)
+{
+	for (size_t i = first_from(census, pfn);
+	     i < census->handled.length && census->handled.items[i].pfn <= last;
+	     i++)
+		if (census->handled.items[i].acts & act)
+			return &census->handled.items[i];
+	return NULL;
+}
+
 const struct pa_handled *
 pa_handled_find_splitter(const struct pa_census *census, uint64_t pfn)
 {
 	uint64_t span = PA_BIT(census->kernel->zones.pageblock_order);
-	uint64_t start = pa_align_down(pfn, span), end = start + span;
+	uint64_t start = pa_align_down(pfn, span);
 
-	for (size_t i = first_from(census, start);
-	     i < census->handled.length && census->handled.items[i].pfn <= end;
-	     i++)
-		if (census->handled.items[i].splits)
-			return &census->handled.items[i];
-	return NULL;
+	return find_act(census, PA_HANDLED_SPLITS, start, start + span);
 }
 
 const struct pa_handled *pa_handled_find_freer(const struct pa_census *census,
 					       uint64_t pfn, uint64_t end)
 {
-	for (size_t i = first_from(census, pfn ? pfn - 1 : 0);
-	     i < census->handled.length && census->handled.items[i].pfn <= end;
-	     i++)
-		if (census->handled.items[i].frees)
-			return &census->handled.items[i];
-	return NULL;
+	return find_act(census, PA_HANDLED_FREES, pfn ? pfn - 1 : 0, end);
 }
 
 uint64_t pa_handled_find_lru(const struct pa_census *census, uint64_t pfn)

@@ -126,6 +126,48 @@ static uint64_t handled_rest(struct pa_check_context *c, uint64_t pfn,
 	return pfn;
 }
 
+/*
+ * In whose hands the first pages of [pfn, end) are that are in anybody's:
+ * [start_ret, next_ret). NULL: none of them are, and both are @end.
+ */
+static const struct pa_handled *find_hand(struct pa_check_context *c,
+					  uint64_t pfn, uint64_t end,
+					  uint64_t *start_ret,
+					  uint64_t *next_ret)
+{
+	uint64_t span = PA_BIT(c->kernel->zones.pageblock_order);
+	const struct pa_handled *handled;
+
+	*start_ret = pfn;
+	*next_ret = handled_rest(c, pfn, end, &handled);
+	if (*next_ret != pfn)
+		return handled;
+	*next_ret = end;
+	handled = pa_handled_find_freer(c->census, pfn, end);
+	if (handled)
+		return handled;
+	handled = pa_handled_find(c->census, pfn, end);
+	if (handled) {
+		uint32_t order = pa_orphans_block_order(
+			handled->pfn, pfn, end,
+			c->kernel->page_format.max_buddy_order);
+
+		*start_ret = pa_align_down(handled->pfn, PA_BIT(order));
+		*next_ret = *start_ret + PA_BIT(order);
+		return handled;
+	}
+	/*
+	 * Parts of a folio have no reference until __folio_split() comes to
+	 * them; those behind the end of the file are in no page cache any more.
+	 */
+	handled = pa_handled_find_splitter(c->census, pfn);
+	if (handled)
+		*next_ret = pa_min(end, pa_align_down(pfn, span) + span);
+	else
+		*start_ret = end;
+	return handled;
+}
+
 struct lost_check {
 	struct pa_check_context *c;
 	/* Pages in nobody's hands, while some stacks could not be read. */
@@ -136,47 +178,15 @@ static struct pa_error *report_run(void *arg, uint64_t pfn, uint64_t end)
 {
 	struct lost_check *k = arg;
 	struct pa_check_context *c = k->c;
-	uint32_t max_order = c->kernel->page_format.max_buddy_order;
-	uint64_t span = PA_BIT(c->kernel->zones.pageblock_order);
 
 	/* Round poison the loss has a name of its own. */
 	if (pa_poisoned_in(c->census, pfn, end))
 		return NULL;
 	while (pfn < end) {
-		const struct pa_handled *handled;
-		uint64_t start = pfn;
-		uint64_t next = handled_rest(c, pfn, end, &handled);
+		uint64_t start, next;
+		const struct pa_handled *handled =
+			find_hand(c, pfn, end, &start, &next);
 
-		if (next == pfn) {
-			start = next = end;
-			handled = pa_handled_find(c->census, pfn, end);
-		}
-
-		const struct pa_handled *freer =
-			pa_handled_find_freer(c->census, pfn, end);
-
-		if (start == end && freer) {
-			handled = freer;
-			start = pfn;
-		} else if (handled && start == end) {
-			uint32_t order = pa_orphans_block_order(
-				handled->pfn, pfn, end, max_order);
-
-			start = pa_align_down(handled->pfn, PA_BIT(order));
-			next = start + PA_BIT(order);
-		} else if (!handled) {
-			/*
-			 * Parts of a folio have no reference until
-			 * __folio_split() comes to them; those behind the end
-			 * of the file are in no page cache any more.
-			 */
-			handled = pa_handled_find_splitter(c->census, pfn);
-			if (handled) {
-				start = pfn;
-				next = pa_min(end,
-					      pa_align_down(pfn, span) + span);
-			}
-		}
 		if (pfn < start && c->census->stacks_unread)
 			k->unknown += start - pfn;
 		else if (pfn < start)
