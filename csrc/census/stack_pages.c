@@ -6,6 +6,8 @@
 #define PAGE_BYTES UINT64_C(4096)
 /* include/uapi/linux/magic.h: the lowest word of a stack. */
 #define STACK_END_MAGIC UINT64_C(0x57ac6e9d)
+/* kernel/fork.c: how many a CPU keeps. */
+#define NR_CACHED_STACKS 2
 
 struct builder {
 	const struct pa_census *census;
@@ -163,10 +165,61 @@ static void settle(struct pa_stack_pages *stacks)
 	stacks->list.length = n;
 }
 
+/* A whole stack of a task that is gone, unless one of @known has it by now. */
+static struct pa_error *
+add_dead(struct builder *b, const struct pa_stack_pages *known, uint64_t base)
+{
+	struct pa_translation at;
+	struct pa_error *err = pa_memory_translate(b->memory, base, &at);
+	uint64_t end = base + STACK_BYTES;
+
+	if (err || !at.mapped ||
+	    pa_stack_pages_find(known, at.phys / PAGE_BYTES))
+		return err;
+	return add_stack(b, 0, base, end, end, end);
+}
+
 /*
- * Stacks of tasks that are gone: in cached_stacks of kernel/fork.c, or waiting
- * for thread_stack_free_rcu(), whose callback lies where the stack began. Both
- * are vmalloc areas of a stack's size that no task has.
+ * One of cached_stacks of kernel/fork.c. What thread_stack_free_rcu() has put
+ * there does not begin as a stack any more: its rcu_head lay where it began.
+ */
+static struct pa_error *
+add_cached(struct builder *b, const struct pa_stack_pages *known, uint64_t slot)
+{
+	uint64_t area, base;
+	struct pa_error *err = pa_memory_read_u64(b->memory, slot, &area);
+
+	if (err || !area)
+		return err;
+	err = pa_memory_read_u64(b->memory,
+				 area + PA_OFFSETOF(b->layout, vm_struct, addr),
+				 &base);
+	return err || !pa_is_kernel_address(base) || base % PAGE_BYTES ?
+		       err :
+		       add_dead(b, known, base);
+}
+
+static bool add_all_cached(struct builder *b,
+			   const struct pa_stack_pages *known)
+{
+	const struct pa_symbol *symbol =
+		&b->layout->symbols[PA_SYM_cached_stacks];
+	const struct pa_cpus *cpus = &b->census->kernel->cpus;
+
+	for (size_t i = 0; symbol->known && i < cpus->list.length; i++) {
+		uint64_t slots = symbol->address + cpus->list.items[i].offset;
+
+		for (uint64_t nr = 0; nr < NR_CACHED_STACKS; nr++)
+			if (!note(b, add_cached(b, known, slots + nr * 8)))
+				return false;
+	}
+	return true;
+}
+
+/*
+ * Stacks of tasks that are gone: in cached_stacks as they were, or waiting for
+ * thread_stack_free_rcu(), whose callback lies where the stack began. Both are
+ * vmalloc areas of a stack's size that no task has.
  */
 static struct pa_error *add_orphan(struct builder *b,
 				   const struct pa_stack_pages *known,
@@ -177,8 +230,7 @@ static struct pa_error *add_orphan(struct builder *b,
 		&b->layout->symbols[PA_SYM_thread_stack_free_rcu];
 	uint64_t words[2];
 
-	if (bytes != STACK_BYTES ||
-	    pa_stack_pages_find(known, first->phys / PAGE_BYTES))
+	if (bytes != STACK_BYTES)
 		return NULL;
 
 	struct pa_error *err =
@@ -186,11 +238,10 @@ static struct pa_error *add_orphan(struct builder *b,
 
 	if (err)
 		return err;
-	if (words[0] != STACK_END_MAGIC &&
-	    !(callback->known && words[1] == callback->address))
-		return NULL;
-	return add_stack(b, 0, first->va, first->va + bytes, first->va + bytes,
-			 first->va + bytes);
+	return words[0] == STACK_END_MAGIC || (callback->known &&
+					       words[1] == callback->address) ?
+		       add_dead(b, known, first->va) :
+		       NULL;
 }
 
 static void add_orphans(struct builder *b,
@@ -199,9 +250,10 @@ static void add_orphans(struct builder *b,
 	const struct pa_kernel_mapping *items = tables->mappings.items;
 	struct pa_stack_pages orphans = {}, *known = b->stacks;
 	size_t nr = tables->mappings.length;
-	bool ok = true;
+	bool ok;
 
 	b->stacks = &orphans;
+	ok = add_all_cached(b, known);
 	for (size_t i = 0, next; ok && i < nr; i = next) {
 		uint64_t end = items[i].va + items[i].bytes;
 

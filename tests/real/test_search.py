@@ -270,6 +270,30 @@ def test_words_of_earlier_system_calls(light: Site, needle: int) -> None:
     assert search.dropped("dead_stack") == before.dropped("dead_stack") + len(dead)
 
 
+def test_cached_stack(light: Site, needle: int) -> None:
+    """thread_stack_free_rcu() has left no sign of a stack in it: cached_stacks has it."""
+    areas = [
+        area
+        for cpu in range(2)
+        for area in percpu.per_cpu(light.prog["cached_stacks"], cpu)
+        if area
+    ]
+    assert areas
+    base = int(areas[0].addr)
+    word = next(zeros(light, base + THREAD_SIZE // 2, base + THREAD_SIZE))
+    plant = Planting(light, struct_page(light, needle))
+    before = Search(light, [needle])
+    plant.at(word)
+    # An rcu_head: next, and func, which is 0 once it is called.
+    light.write(base, bytes(16))
+    search = Search(light, [needle])
+    assert set(search.hits) == set(before.hits)
+    assert search.dropped("dead_stack") == before.dropped("dead_stack") + 1
+    # Of nobody's cache it may be anything.
+    light.write(int(areas[0].address_of_()), bytes(8))
+    assert light.phys(word) in Search(light, [needle]).hits
+
+
 def test_dead_words(light: Site, needle: int) -> None:
     """The same word where nobody uses it, or where the kernel's things are not: not found."""
     prog = light.prog
