@@ -90,10 +90,15 @@ def test_unmapped_and_not_yet_counted(site: Site, folio: Mapped) -> None:
     assert finding["evidence"]["task"] == f"aio (pid {int(holder.pid)})"
 
 
+def collapser(site: Site) -> str:
+    """collapse_huge_page(), or what it is inlined in; khugepaged() may sleep there, as well."""
+    functions = ("collapse_huge_page", "hpage_collapse_scan_pmd", "khugepaged")
+    return next(name for name in functions if site.prog.symbols(name))
+
+
 def test_table_is_collapsed(site: Site) -> None:
     """collapse_huge_page() has cleared the PMD; its pages are locked, isolated and in rmap."""
-    functions = ("collapse_huge_page", "hpage_collapse_scan_pmd")
-    known = [name for name in functions if name in {s.name for s in site.prog.symbols(name)}]
+    function = collapser(site)
     folio = find(site, "anon")
     flags, listed = site.flags(folio.pfn), node_counter(site, "NR_LRU_BASE")
     assert listed is not None
@@ -102,10 +107,9 @@ def test_table_is_collapsed(site: Site) -> None:
     site.add(listed, -1)
     site.write(folio.entry.address, bytes(8))
     site.expect(about("mapcount-mismatch", folio))
-    if not known:
-        # Inlined in what is inlined.
+    if function == "khugepaged":
         return
-    put(site, sleeping_words(site, sleeper(site)), inside(site, known[0]))
+    put(site, sleeping_words(site, sleeper(site)), inside(site, function))
     site.expect_nothing()
     assert about("mapcount-mismatch", folio, "info") in site.new_infos()
 
@@ -113,8 +117,7 @@ def test_table_is_collapsed(site: Site) -> None:
 @pytest.mark.parametrize("held", ["", "by another", "by a collapser"])
 def test_table_in_hand(site: Site, held: str) -> None:
     """collapse_huge_page() has a table that is linked nowhere; not all of its pages are locked."""
-    functions = ("collapse_huge_page", "hpage_collapse_scan_pmd", "khugepaged")
-    function = next(name for name in functions if site.prog.symbols(name))
+    function = collapser(site)
     folio = find(site, "anon")
     table = entry(site, folio.pid, folio.address, 1)
     site.write(table.address, bytes(8))
@@ -124,7 +127,6 @@ def test_table_in_hand(site: Site, held: str) -> None:
     if held == "by a collapser":
         put(site, words, inside(site, function))
         found = {each[0] for each in site.audit().above_info()}
-        # In what the function is inlined in it may sleep, as well.
         assert found <= ({"counter-drift"} if function == "khugepaged" else set())
         assert about("mapcount-mismatch", folio, "info") in site.new_infos()
     else:
@@ -133,8 +135,7 @@ def test_table_in_hand(site: Site, held: str) -> None:
 
 def test_table_in_hand_that_is_linked(site: Site) -> None:
     """What it maps is counted: it explains no map that is not."""
-    functions = ("collapse_huge_page", "hpage_collapse_scan_pmd", "khugepaged")
-    function = next(name for name in functions if site.prog.symbols(name))
+    function = collapser(site)
     folio = find(site, "anon")
     site.add(site.page(folio.pfn)._mapcount.counter, 1)
     words = sleeping_words(site, sleeper(site))
