@@ -16,12 +16,31 @@ static const enum pa_symbol_id functions[] = {
 	PA_SYM_tlb_flush_rmaps,
 };
 
+/* They empty a per-cpu batch when release_pages() has done with it. */
+static const enum pa_symbol_id emptying[] = {
+	PA_SYM_pagevec_lru_move_fn,
+	PA_SYM_folio_batch_move_lru,
+	PA_SYM_mlock_pagevec,
+	PA_SYM_mlock_folio_batch,
+};
+
+#define NR(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool is_dropping(const struct pa_layout *layout,
+			const struct pa_stack *stack)
+{
+	if (pa_stack_is_in(layout, stack, functions, NR(functions)))
+		return true;
+	/* Which does that itself. */
+	return !PA_HAS_SYM(layout, folios_put_refs) &&
+	       pa_stack_is_in(layout, stack, emptying, NR(emptying));
+}
+
 struct pa_error *pa_dropping_find(const struct pa_census *census,
 				  struct pa_dropping *ret)
 {
 	pa_array_for_each(stack, &census->stacks.list)
-		if (pa_stack_is_in(census->kernel->layout, stack, functions,
-				   sizeof(functions) / sizeof(functions[0])) &&
+		if (is_dropping(census->kernel->layout, stack) &&
 		    !pa_array_append(&ret->tasks, stack->task))
 			return &pa_error_no_memory;
 	if (ret->tasks.length)

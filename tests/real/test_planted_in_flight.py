@@ -208,6 +208,27 @@ def test_page_of_a_batch_that_is_put(site: Site, drops: bool) -> None:
         site.expect((lost[0], "bug", *lost[1:]))
 
 
+@pytest.mark.parametrize("emptied", ["", "pagevec_lru_move_fn", "folio_batch_move_lru"])
+def test_batch_that_was_put(site: Site, emptied: str) -> None:
+    """release_pages() is over, and its caller comes to empty the batch: till folios_put_refs()."""
+    functions = site.prog.symbols(emptied) if emptied else []
+    if emptied and not functions:
+        pytest.skip("not on this kernel")
+    folio = find(site, "anon")
+    cpu, words = running_words(site)
+    batch = next(batches(site.prog, cpu))
+    nr = int(batch.nr)
+    slots = batch.folios if has_member(batch, "folios") else batch.pages
+    site.set(slots[nr], int(site.page(folio.pfn)))
+    site.set(batch.nr, nr + 1)
+    for function in functions:
+        put(site, words, function.address + 16)
+    if functions and not site.prog.symbols("folios_put_refs"):
+        site.expect_nothing()
+    else:
+        site.expect(("refcount-underflow", "bug", folio.pfn, folio.pfn + 1))
+
+
 def test_parts_of_a_folio_that_is_split(site: Site) -> None:
     """__folio_split() has the head; parts behind the end of the file are nobody's meanwhile."""
     parts = site.free_block(2)
