@@ -87,6 +87,25 @@ static inline bool pa_array_reserve_bytes(void **items, size_t length,
 		(array)->capacity = 0; \
 	} while (0)
 
+/*
+ * How many of a sorted array's first @nr elements come before what is looked
+ * for: the index of the first for which @before, an expression of the pointer
+ * @it, does not hold. @items may be NULL if @nr is 0.
+ */
+#define pa_bisect(items, nr, it, before)                                    \
+	({                                                                  \
+		size_t pa_low = 0, pa_high = (nr);                          \
+		while (pa_low < pa_high) {                                  \
+			size_t pa_middle = pa_low + (pa_high - pa_low) / 2; \
+			__auto_type it = &(items)[pa_middle];               \
+			if (before)                                         \
+				pa_low = pa_middle + 1;                     \
+			else                                                \
+				pa_high = pa_middle;                        \
+		}                                                           \
+		pa_low;                                                     \
+	})
+
 /* An empty array's items may be NULL, to which nothing is added. */
 #define pa_array_for_each(item, array)                                   \
 	for (__auto_type item = (array)->items;                          \

@@ -167,16 +167,9 @@ void pa_entries_in_hand_deinit(struct pa_entries_in_hand *entries)
 uint64_t pa_entries_in_hand_find(const struct pa_entries_in_hand *entries,
 				 uint64_t pfn, uint64_t end)
 {
-	size_t low = 0, high = entries->list.length;
+	size_t low = pa_bisect(entries->list.items, entries->list.length, it,
+			       it->pfn < pfn);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (entries->list.items[middle].pfn < pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low < entries->list.length &&
 			       entries->list.items[low].pfn < end ?
 		       entries->list.items[low].task :

@@ -225,41 +225,24 @@ void pa_excess_destroy(struct pa_excess *excess)
 	free(excess);
 }
 
-/* Elements of an array sorted by pfn, which each has at @offset. */
-static size_t range_of(const void *items, size_t length, size_t size,
-		       size_t offset, uint64_t pfn, uint64_t end,
-		       size_t *nr_ret)
-{
-	const uint8_t *bytes = items;
-	size_t low = 0, high = length, nr = 0;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (pa_load_u64(bytes + middle * size + offset) < pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	while (low + nr < length &&
-	       pa_load_u64(bytes + (low + nr) * size + offset) < end)
-		nr++;
-	*nr_ret = nr;
-	return low;
-}
-
 size_t pa_excess_hits(const struct pa_excess *excess, uint64_t pfn,
 		      uint64_t end, size_t *nr_ret)
 {
-	return range_of(excess->search.hits.items, excess->search.hits.length,
-			sizeof(struct pa_search_hit),
-			offsetof(struct pa_search_hit, pfn), pfn, end, nr_ret);
+	const struct pa_search_hit *items = excess->search.hits.items;
+	size_t nr = excess->search.hits.length;
+	size_t first = pa_bisect(items, nr, it, it->pfn < pfn);
+
+	*nr_ret = pa_bisect(items, nr, it, it->pfn < end) - first;
+	return first;
 }
 
 size_t pa_excess_slots(const struct pa_excess *excess, uint64_t pfn,
 		       uint64_t end, size_t *nr_ret)
 {
-	return range_of(excess->slots.list.items, excess->slots.list.length,
-			sizeof(struct pa_reference),
-			offsetof(struct pa_reference, pfn), pfn, end, nr_ret);
+	const struct pa_reference *items = excess->slots.list.items;
+	size_t nr = excess->slots.list.length;
+	size_t first = pa_bisect(items, nr, it, it->pfn < pfn);
+
+	*nr_ret = pa_bisect(items, nr, it, it->pfn < end) - first;
+	return first;
 }

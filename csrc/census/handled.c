@@ -249,17 +249,8 @@ struct pa_error *pa_handled_build(struct pa_census *census,
 
 static size_t first_from(const struct pa_census *census, uint64_t pfn)
 {
-	size_t low = 0, high = census->handled.length;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (census->handled.items[middle].pfn < pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return pa_bisect(census->handled.items, census->handled.length, it,
+			 it->pfn < pfn);
 }
 
 const struct pa_handled *pa_handled_find(const struct pa_census *census,

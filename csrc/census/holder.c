@@ -145,17 +145,10 @@ const struct pa_holder_row pa_holders[PA_NR_HOLDERS] = {
 
 bool pa_watch_has(const struct pa_watch *watch, uint64_t pfn, uint64_t nr)
 {
-	size_t low = 0, high = watch->ranges.length;
-
 	/* The first range that ends behind @pfn. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low = pa_bisect(watch->ranges.items, watch->ranges.length, it,
+			       it->end <= pfn);
 
-		if (watch->ranges.items[middle].end <= pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low < watch->ranges.length &&
 	       watch->ranges.items[low].start < pfn + nr;
 }

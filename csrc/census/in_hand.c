@@ -274,16 +274,8 @@ void pa_in_hand_deinit(struct pa_in_hand *in_hand)
 static uint64_t find(const struct pa_in_hand_word *words, size_t nr,
 		     uint64_t start, uint64_t end)
 {
-	size_t low = 0, high = nr;
+	size_t low = pa_bisect(words, nr, it, it->address < start);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (words[middle].address < start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low < nr && words[low].address < end ? words[low].task : 0;
 }
 

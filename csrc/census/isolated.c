@@ -144,17 +144,10 @@ static struct pa_error *find_stacks(struct finding *f)
 /* The task whose stack @address is on; 0: none's. */
 static uint64_t task_at(const struct finding *f, uint64_t address)
 {
-	size_t low = 0, high = f->stacks.length;
-
 	/* The last one that starts at or before @address. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low = pa_bisect(f->stacks.items, f->stacks.length, it,
+			       it->start <= address);
 
-		if (f->stacks.items[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (!low || address >= f->stacks.items[low - 1].end)
 		return 0;
 	return f->stacks.items[low - 1].task;

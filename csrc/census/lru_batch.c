@@ -116,17 +116,10 @@ static int compare_unused(const void *a, const void *b)
 
 bool pa_lru_is_unused(const struct pa_lru_census *lru, uint64_t address)
 {
-	size_t low = 0, high = lru->unused.length;
-
 	/* The first that starts above. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low = pa_bisect(lru->unused.items, lru->unused.length, it,
+			       it->start <= address);
 
-		if (lru->unused.items[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low && address < lru->unused.items[low - 1].end;
 }
 
@@ -193,16 +186,9 @@ struct pa_error *pa_lru_batches_read(const struct pa_kernel *kernel,
 const struct pa_lru_batched *
 pa_lru_batched_find(const struct pa_lru_census *lru, uint64_t page)
 {
-	size_t low = 0, high = lru->batched.length;
+	size_t low = pa_bisect(lru->batched.items, lru->batched.length, it,
+			       it->page < page);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (lru->batched.items[middle].page < page)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (low == lru->batched.length || lru->batched.items[low].page != page)
 		return NULL;
 	return &lru->batched.items[low];

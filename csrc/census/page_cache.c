@@ -242,16 +242,9 @@ static struct pa_error *add_unlisted(struct finding *f, uint64_t address,
 static const struct pa_cached_mapping *
 find_in(const struct pa_page_cache *cache, size_t length, uint64_t address)
 {
-	size_t low = 0, high = length;
+	size_t low = pa_bisect(cache->mappings.items, length, it,
+			       it->address < address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (cache->mappings.items[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (low == length || cache->mappings.items[low].address != address)
 		return NULL;
 	return &cache->mappings.items[low];

@@ -9,17 +9,8 @@
 static inline size_t pa_poisoned_from(const struct pa_census *census,
 				      uint64_t pfn)
 {
-	size_t low = 0, high = census->poisoned.length;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (census->poisoned.items[middle].pfn < pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return pa_bisect(census->poisoned.items, census->poisoned.length, it,
+			 it->pfn < pfn);
 }
 
 /* There is one in [pfn, end). */

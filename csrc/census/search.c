@@ -173,18 +173,11 @@ static struct pa_error *search_pages(struct pa_searcher *s, uint64_t pfn,
 	const struct pa_phys_range *skipped = search->skipped.items;
 	unsigned int shift = search->kernel->space.page_shift;
 	uint64_t phys = pfn << shift, end = end_pfn << shift;
-	size_t low = 0, high = search->skipped.length;
 	struct pa_error *err = NULL;
-
 	/* The first that ends above. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low =
+		pa_bisect(skipped, search->skipped.length, it, it->end <= phys);
 
-		if (skipped[middle].end <= phys)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	while (!err && phys < end) {
 		bool cut = low < search->skipped.length &&
 			   skipped[low].start < end;

@@ -63,29 +63,6 @@ void pa_search_ranges(struct pa_search *search)
 		add_needles(search);
 }
 
-static bool slab_has(const struct pa_slab *slab, uint64_t pfn)
-{
-	return pfn - slab->pfn < PA_BIT(slab->order);
-}
-
-static const struct pa_slab *find_slab(const struct pa_slabs *slabs,
-				       uint64_t pfn)
-{
-	size_t low = 0, high = slabs ? slabs->list.length : 0;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (slabs->list.items[middle].pfn <= pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low && slab_has(&slabs->list.items[low - 1], pfn) ?
-		       &slabs->list.items[low - 1] :
-		       NULL;
-}
-
 struct object_visit {
 	struct pa_searcher *s;
 	uint64_t start;
@@ -146,16 +123,8 @@ static struct pa_error *is_free_object(struct pa_searcher *s, uint64_t phys,
 
 static bool is_known(const struct pa_search_query *query, uint64_t va)
 {
-	size_t low = 0, high = query->nr_known;
+	size_t low = pa_bisect(query->known, query->nr_known, it, *it < va);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (query->known[middle] < va)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low < query->nr_known && query->known[low] == va;
 }
 
@@ -196,7 +165,10 @@ static struct pa_error *why_dropped(struct pa_searcher *s, uint64_t phys,
 		s->page = phys >> shift;
 		s->stack =
 			pa_stack_pages_find(&search->places->stacks, s->page);
-		s->slab = find_slab(search->census->slabs, s->page);
+		s->slab =
+			search->census->slabs ?
+				pa_slabs_find(search->census->slabs, s->page) :
+				NULL;
 	}
 	if (s->stack &&
 	    !pa_stack_page_is_live(s->stack,

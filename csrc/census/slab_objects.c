@@ -55,22 +55,14 @@ static struct pa_error *mark_chain(struct objects *o, struct pa_memory *memory,
 /* Objects in sheaves. */
 static void mark_stock(struct objects *o, const struct pa_slabs *slabs)
 {
-	const uint64_t *items = slabs->free_objects.items;
-	size_t low = o->cache->first_free;
-	size_t end = low + o->cache->nr_free, high = end;
+	size_t nr = o->cache->nr_free;
+	const uint64_t *items =
+		nr ? slabs->free_objects.items + o->cache->first_free : NULL;
 	uint32_t index;
 
-	/* The first one at or behind the slab's start. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (items[middle] < o->start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < end && items[low] < o->end; low++)
-		if (object_index(o, items[low], &index))
+	for (size_t i = pa_bisect(items, nr, it, *it < o->start);
+	     i < nr && items[i] < o->end; i++)
+		if (object_index(o, items[i], &index))
 			pa_set_bit(o->is_free, index);
 }
 
@@ -175,21 +167,12 @@ struct pa_error *pa_slab_visit_all(const struct pa_census *census,
 	return visit_objects(census, memory, slab, true, visit, arg);
 }
 
-static const struct pa_slab *find_slab(const struct pa_slabs *slabs,
-				       uint64_t pfn)
+const struct pa_slab *pa_slabs_find(const struct pa_slabs *slabs, uint64_t pfn)
 {
 	const struct pa_slab *items = slabs->list.items;
-	size_t low = 0, high = slabs->list.length;
-
 	/* The last one that starts at or before @pfn. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low = pa_bisect(items, slabs->list.length, it, it->pfn <= pfn);
 
-		if (items[middle].pfn <= pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (!low || pfn - items[low - 1].pfn >= PA_BIT(items[low - 1].order))
 		return NULL;
 	return &items[low - 1];
@@ -206,8 +189,8 @@ struct pa_error *pa_slabs_place(const struct pa_census *census,
 	*ret = place;
 	if (va < space->direct_start || va >= space->direct_end)
 		return NULL;
-	place.slab = find_slab(census->slabs,
-			       (va - space->direct_start) >> space->page_shift);
+	place.slab = pa_slabs_find(census->slabs, (va - space->direct_start) >>
+							  space->page_shift);
 	if (!place.slab)
 		return NULL;
 	place.cache = &census->slabs->caches.items[place.slab->cache];

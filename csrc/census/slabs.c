@@ -343,16 +343,9 @@ static struct pa_error *gather_caches(struct build *build, size_t nr_sections)
 static struct pa_slab_cache *find_cache(const struct pa_slabs *slabs,
 					uint64_t address)
 {
-	size_t low = 0, high = slabs->caches.length;
+	size_t low = pa_bisect(slabs->caches.items, slabs->caches.length, it,
+			       it->address < address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (slabs->caches.items[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (low == slabs->caches.length ||
 	    slabs->caches.items[low].address != address)
 		return NULL;

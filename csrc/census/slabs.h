@@ -75,6 +75,9 @@ struct pa_error *pa_slabs_cache_symbol(const struct pa_census *census,
 				       enum pa_symbol_id symbol,
 				       const struct pa_slab_cache **ret);
 
+/* The slab that @pfn is a page of; NULL: none. */
+const struct pa_slab *pa_slabs_find(const struct pa_slabs *slabs, uint64_t pfn);
+
 /* False stops the walk. @object: virtual address. */
 typedef bool (*pa_slab_visit_fn)(void *arg, uint64_t object);
 

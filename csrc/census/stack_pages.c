@@ -104,16 +104,9 @@ static bool add_per_cpu(struct builder *b, enum pa_symbol_id id, uint64_t bytes)
 const struct pa_stack_page *
 pa_stack_pages_find(const struct pa_stack_pages *stacks, uint64_t pfn)
 {
-	size_t low = 0, high = stacks->list.length;
+	size_t low = pa_bisect(stacks->list.items, stacks->list.length, it,
+			       it->pfn < pfn);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (stacks->list.items[middle].pfn < pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low < stacks->list.length && stacks->list.items[low].pfn == pfn ?
 		       &stacks->list.items[low] :
 		       NULL;

@@ -142,16 +142,9 @@ static struct pa_error *collect_orphans(void *arg, uint64_t pfn, uint64_t end)
 
 static bool is_orphan(const struct reader *r, uint64_t pfn)
 {
-	size_t low = 0, high = r->orphans.length;
+	size_t low =
+		pa_bisect(r->orphans.items, r->orphans.length, it, *it < pfn);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (r->orphans.items[middle] < pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low < r->orphans.length && r->orphans.items[low] == pfn;
 }
 

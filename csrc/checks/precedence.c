@@ -116,17 +116,10 @@ static size_t find_overlap(const struct pa_findings *findings,
 			   const struct rows *rows,
 			   const struct pa_finding *right, size_t best)
 {
-	size_t low = 0, high = rows->list.length;
-
 	/* Those that start behind its end are of no use. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low = pa_bisect(rows->list.items, rows->list.length, it,
+			       it->pfn < right->pfn_end);
 
-		if (rows->list.items[middle].pfn < right->pfn_end)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	while (low-- > 0 && rows->list.items[low].max_end > right->pfn) {
 		const struct row *row = &rows->list.items[low];
 

@@ -178,17 +178,10 @@ const struct pa_kernel_mapping *
 pa_kernel_mapping_find(const struct pa_kernel_tables *tables, uint64_t va)
 {
 	const struct pa_kernel_mapping *items = tables->mappings.items;
-	size_t low = 0, high = tables->mappings.length;
-
 	/* The first that starts above. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low =
+		pa_bisect(items, tables->mappings.length, it, it->va <= va);
 
-		if (items[middle].va <= va)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low && va - items[low - 1].va < items[low - 1].bytes ?
 		       &items[low - 1] :
 		       NULL;
@@ -202,16 +195,9 @@ pa_kernel_mapping_of(const struct pa_kernel_tables *tables, uint64_t phys)
 {
 	const struct pa_kernel_mapping *items = tables->mappings.items;
 	const uint32_t *order = tables->by_phys.items;
-	size_t low = 0, high = tables->by_phys.length;
+	size_t low = pa_bisect(order, tables->by_phys.length, it,
+			       items[*it].phys <= phys);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (items[order[middle]].phys <= phys)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	/* One that starts lower may be longer than those between. */
 	for (size_t i = low; i > 0 && low - i < MAX_OVERLAPS; i--) {
 		const struct pa_kernel_mapping *mapping = &items[order[i - 1]];

@@ -314,17 +314,10 @@ void pa_lruvecs_deinit(struct pa_lruvecs *lruvecs)
 const struct pa_lruvec *pa_lruvec_at(const struct pa_lruvecs *lruvecs,
 				     uint64_t address)
 {
-	size_t low = 0, high = lruvecs->list.length;
-
 	/* The last one that starts at or before @address. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low = pa_bisect(lruvecs->list.items, lruvecs->list.length, it,
+			       it->address <= address);
 
-		if (lruvecs->list.items[middle].address <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (!low || address - lruvecs->list.items[low - 1].address >=
 			    lruvecs->format.size)
 		return NULL;

@@ -200,21 +200,15 @@ void pa_memcgs_deinit(struct pa_memcgs *memcgs)
 const struct pa_memcg *pa_memcg_find(const struct pa_memcgs *memcgs,
 				     uint64_t address)
 {
-	size_t low = 0, high = memcgs->list.length;
+	const struct pa_memcg *items = memcgs->list.items, *memcg;
+	size_t nr = memcgs->list.length;
+	size_t low = pa_bisect(memcgs->by_address, nr, it,
+			       items[*it].address < address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct pa_memcg *memcg =
-			&memcgs->list.items[memcgs->by_address[middle]];
-
-		if (memcg->address == address)
-			return memcg;
-		if (memcg->address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
+	if (low == nr)
+		return NULL;
+	memcg = &items[memcgs->by_address[low]];
+	return memcg->address == address ? memcg : NULL;
 }
 
 /* css->cgroup->kn->name: what the directory in cgroupfs is called. */

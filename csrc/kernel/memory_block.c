@@ -163,24 +163,15 @@ void pa_blocks_deinit(struct pa_blocks *blocks)
 const struct pa_block *pa_block_find(const struct pa_blocks *blocks,
 				     uint64_t section_nr)
 {
-	size_t low = 0, high = blocks->list.length;
+	const struct pa_block *items = blocks->list.items;
+	size_t nr = blocks->list.length;
 
 	/* Blocks that could not be read have no size. */
-	if (!high)
+	if (!nr)
 		return NULL;
 
 	uint64_t id = section_nr / blocks->sections_per_block;
+	size_t low = pa_bisect(items, nr, it, it->id < id);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct pa_block *block = &blocks->list.items[middle];
-
-		if (block->id == id)
-			return block;
-		if (block->id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
+	return low < nr && items[low].id == id ? &items[low] : NULL;
 }

@@ -299,16 +299,9 @@ void pa_pgmaps_deinit(struct pa_pgmaps *pgmaps)
 const struct pa_pgmap_range *pa_pgmap_range_at(const struct pa_pgmaps *pgmaps,
 					       uint64_t pfn)
 {
-	size_t low = 0, high = pgmaps->ranges.length;
+	size_t low = pa_bisect(pgmaps->ranges.items, pgmaps->ranges.length, it,
+			       it->pfn_end <= pfn);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (pgmaps->ranges.items[middle].pfn_end <= pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low < pgmaps->ranges.length ? &pgmaps->ranges.items[low] : NULL;
 }
 

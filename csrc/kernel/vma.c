@@ -123,17 +123,10 @@ void pa_vmas_deinit(struct pa_vmas *vmas)
 
 const struct pa_vma *pa_vmas_find(const struct pa_vmas *vmas, uint64_t address)
 {
-	size_t low = 0, high = vmas->list.length;
-
 	/* The first that ends behind @address. */
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	size_t low = pa_bisect(vmas->list.items, vmas->list.length, it,
+			       it->end <= address);
 
-		if (vmas->list.items[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return low < vmas->list.length &&
 			       vmas->list.items[low].start <= address ?
 		       &vmas->list.items[low] :

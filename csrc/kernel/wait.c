@@ -290,17 +290,8 @@ void pa_waiters_deinit(struct pa_waiters *waiters)
 /* The first waiter for @pfn or a page behind it. */
 static size_t lower_bound(const struct pa_waiters *waiters, uint64_t pfn)
 {
-	size_t low = 0, high = waiters->list.length;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (waiters->list.items[middle].pfn < pfn)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return pa_bisect(waiters->list.items, waiters->list.length, it,
+			 it->pfn < pfn);
 }
 
 const struct pa_waiter *pa_waiters_find(const struct pa_waiters *waiters,

@@ -126,10 +126,10 @@ const struct pa_piece *pa_pieces_find(const struct pa_pieces *pieces,
 				      uint64_t address, size_t *hint)
 {
 	const struct pa_piece *items = pieces->items;
-	size_t low = 0, high = pieces->length;
+	size_t nr = pieces->length, low;
 
 	/* Readers mostly go upwards: the same piece, or the one after it. */
-	for (size_t i = *hint; i < high && i <= *hint + 1; i++) {
+	for (size_t i = *hint; i < nr && i <= *hint + 1; i++) {
 		if (address < items[i].end &&
 		    (address >= items[i].start ||
 		     (i && address >= items[i - 1].end))) {
@@ -137,15 +137,8 @@ const struct pa_piece *pa_pieces_find(const struct pa_pieces *pieces,
 			return &items[i];
 		}
 	}
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (items[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == pieces->length)
+	low = pa_bisect(items, nr, it, it->end <= address);
+	if (low == nr)
 		return NULL;
 	*hint = low;
 	return &items[low];

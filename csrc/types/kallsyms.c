@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/bits.h"
 #include "source/vmcoreinfo.h"
 
@@ -299,18 +300,8 @@ bool pa_kallsyms_is_of(const struct pa_kallsyms *kallsyms,
 static uint32_t first_above(const struct pa_kallsyms *kallsyms,
 			    uint64_t address)
 {
-	uint32_t low = 0;
-	uint32_t high = kallsyms->nr;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (kallsyms->symbols[middle].address <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return (uint32_t)pa_bisect(kallsyms->symbols, kallsyms->nr, it,
+				   it->address <= address);
 }
 
 bool pa_kallsyms_find_address(const struct pa_kallsyms *kallsyms,
