@@ -20,7 +20,8 @@ from .paths import lab_dir, lock
 from .qemu import Hardware, Machine
 from .run import LabError
 
-CMDLINE = "console=ttyS0 panic=-1 oops=panic printk.time=1"
+# Where KASLR puts the kernel, be it into the zone Movable, memory cannot go offline.
+CMDLINE = "console=ttyS0 panic=-1 oops=panic printk.time=1 nokaslr"
 # Of x86-64: pages of a section, which a memory block of these machines is.
 BLOCK_SHIFT = 15
 # How long a walker or who offlines is waited for, in seconds.
