@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Memory cgroups and lruvecs of hand-made memory, sound and hostile. */
-#include <elf.h>
 #include <string.h>
 
-#include "check.h"
+#include "bytes.h"
 #include "kernel/lruvec.h"
-
-#define BASE UINT64_C(0xffff888000000000)
-#define SIZE 65536
-#define PAGE_BYTES 64
 
 /* Where things are in the structures below. */
 #define CSS 8
@@ -23,40 +18,6 @@
 #define LRUGEN 96
 #define LRUVEC_BYTES (LRUGEN + 8 + 4 * 2 * 3 * 16)
 #define NODE 4096
-
-static uint8_t memory_bytes[SIZE];
-
-static void put(uint64_t address, uint64_t value)
-{
-	CHECK_FATAL(address - BASE <= SIZE - 8);
-	memcpy(memory_bytes + (address - BASE), &value, 8);
-}
-
-static struct pa_error *read_phys(void *arg, uint64_t phys, uint64_t length,
-				  uint8_t *buffer, enum pa_presence *presence)
-{
-	(void)arg;
-	*presence = phys < SIZE && length <= SIZE - phys ? PA_PRESENT :
-							   PA_UNREADABLE;
-	if (*presence == PA_PRESENT)
-		memcpy(buffer, memory_bytes + phys, length);
-	return NULL;
-}
-
-static struct pa_error *translate(struct pa_memory *memory, uint64_t va,
-				  struct pa_translation *ret)
-{
-	(void)memory;
-	*ret = (struct pa_translation){
-		.mapped = va - BASE < SIZE,
-		.phys = va - BASE,
-		.length = va - BASE < SIZE ? SIZE - (va - BASE) : 4096,
-	};
-	return NULL;
-}
-
-static const struct pa_arch arch = { .translate = translate };
-static const struct pa_address_space space = { .page_shift = 12 };
 
 static void list_init(uint64_t head)
 {
@@ -104,45 +65,39 @@ static void make_memcg(unsigned int n, uint64_t parent)
 	make_lruvec(at + 256 + LRUVEC, true);
 }
 
-#define MEMBER(layout, type, name, at, bytes)                              \
-	(layout)->members[PA_MEMBER_##type##__##name] = (struct pa_member) \
-	{                                                                  \
-		.known = true, .offset = (at), .size = (bytes),            \
-		.length = (bytes) / 16                                     \
+/* Of elements of 16 bytes. */
+#define ARRAY(type, name, at, nr)                                              \
+	layout.members[PA_MEMBER_##type##__##name] = (struct pa_member)        \
+	{                                                                      \
+		.known = true, .offset = (at), .size = (nr)*16, .length = (nr) \
 	}
 
-static void make_layout(struct pa_layout *layout, bool gens)
+static void make_layout(void)
 {
-	memset(layout, 0, sizeof(*layout));
-	layout->types[PA_TYPE_mem_cgroup] =
-		(struct pa_type){ true, MEMCG_BYTES };
-	layout->types[PA_TYPE_lruvec] = (struct pa_type){ true, LRUVEC_BYTES };
-	layout->types[PA_TYPE_page] = (struct pa_type){ true, PAGE_BYTES };
-	layout->symbols[PA_SYM_root_mem_cgroup] =
-		(struct pa_symbol){ true, BASE };
-	MEMBER(layout, mem_cgroup, css, CSS, 48);
-	MEMBER(layout, mem_cgroup, nodeinfo, NODEINFO, 0);
-	MEMBER(layout, mem_cgroup_per_node, lruvec, LRUVEC, LRUVEC_BYTES);
-	MEMBER(layout, cgroup_subsys_state, sibling, 0, 16);
-	MEMBER(layout, cgroup_subsys_state, children, 16, 16);
-	MEMBER(layout, cgroup_subsys_state, flags, 32, 4);
-	MEMBER(layout, cgroup_subsys_state, cgroup, 40, 8);
-	MEMBER(layout, cgroup, kn, 0, 8);
-	MEMBER(layout, kernfs_node, name, 0, 8);
-	MEMBER(layout, lruvec, lists, 0, 80);
-	MEMBER(layout, lruvec, lru_lock, LOCK, 4);
-	MEMBER(layout, page, memcg_data, 56, 8);
-	MEMBER(layout, folio, mlock_count, 16, 4);
-	MEMBER(layout, pglist_data, node_zones, 0, 48);
-	if (gens) {
-		MEMBER(layout, lruvec, lrugen, LRUGEN, 0);
-		MEMBER(layout, lru_gen_folio, folios, 8, 4 * 2 * 3 * 16);
-		MEMBER(layout, lru_gen_folio, enabled, 0, 1);
-	}
-	layout->enumerators[PA_ENUM_CSS_ONLINE] =
-		(struct pa_enumerator){ true, 2 };
+	TYPE(mem_cgroup, MEMCG_BYTES);
+	TYPE(lruvec, LRUVEC_BYTES);
+	TYPE(page, PAGE_BYTES);
+	SYMBOL(root_mem_cgroup, BASE);
+	MEMBER(mem_cgroup, css, CSS, 48);
+	MEMBER(mem_cgroup, nodeinfo, NODEINFO, 0);
+	MEMBER(mem_cgroup_per_node, lruvec, LRUVEC, LRUVEC_BYTES);
+	MEMBER(cgroup_subsys_state, sibling, 0, 16);
+	MEMBER(cgroup_subsys_state, children, 16, 16);
+	MEMBER(cgroup_subsys_state, flags, 32, 4);
+	MEMBER(cgroup_subsys_state, cgroup, 40, 8);
+	MEMBER(cgroup, kn, 0, 8);
+	MEMBER(kernfs_node, name, 0, 8);
+	ARRAY(lruvec, lists, 0, 5);
+	MEMBER(lruvec, lru_lock, LOCK, 4);
+	MEMBER(page, memcg_data, 56, 8);
+	MEMBER(folio, mlock_count, 16, 4);
+	ARRAY(pglist_data, node_zones, 0, 3);
+	MEMBER(lruvec, lrugen, LRUGEN, 0);
+	ARRAY(lru_gen_folio, folios, 8, 4 * 2 * 3);
+	MEMBER(lru_gen_folio, enabled, 0, 1);
+	ENUMERATOR(CSS_ONLINE, 2);
 	for (int i = 0; i < 5; i++)
-		layout->enumerators[PA_ENUM_LRU_INACTIVE_ANON + i] =
+		layout.enumerators[PA_ENUM_LRU_INACTIVE_ANON + i] =
 			(struct pa_enumerator){ true, i };
 }
 
@@ -158,14 +113,14 @@ static void make_tree(void)
 	make_lruvec(BASE + NODE, true);
 }
 
-static void test_tree(struct pa_memory *memory, struct pa_layout *layout)
+static void test_tree(struct pa_memory *memory)
 {
 	struct pa_memcgs memcgs;
 	char path[16];
 
 	make_tree();
 	put(memcg_at(2) + FLAGS, 0);
-	CHECK_OK(pa_memcgs_init(memory, layout, &memcgs));
+	CHECK_OK(pa_memcgs_init(memory, &layout, &memcgs));
 	CHECK(memcgs.enabled && memcgs.list.length == 4);
 	CHECK(!memcgs.unreadable && !memcgs.corrupt);
 	for (unsigned int i = 0; i < 4; i++) {
@@ -176,30 +131,29 @@ static void test_tree(struct pa_memory *memory, struct pa_layout *layout)
 		CHECK(memcg->online == (i != 2));
 	}
 	CHECK(!pa_memcg_find(&memcgs, memcg_at(0) + 8));
-	pa_memcg_path(memory, layout, &memcgs,
+	pa_memcg_path(memory, &layout, &memcgs,
 		      pa_memcg_find(&memcgs, memcg_at(3)), path, sizeof(path));
 	CHECK(!strcmp(path, "/c/d"));
-	pa_memcg_path(memory, layout, &memcgs, memcgs.list.items, path,
+	pa_memcg_path(memory, &layout, &memcgs, memcgs.list.items, path,
 		      sizeof(path));
 	CHECK(!strcmp(path, "/"));
 	/* A name that is no text, and one that is nowhere. */
 	memory_bytes[memcg_at(3) + 2064 - BASE] = 7;
 	put(memcg_at(2) + 2056, 1);
-	pa_memcg_path(memory, layout, &memcgs,
+	pa_memcg_path(memory, &layout, &memcgs,
 		      pa_memcg_find(&memcgs, memcg_at(3)), path, sizeof(path));
 	CHECK(!strcmp(path, "/?/?"));
 	pa_memcgs_deinit(&memcgs);
 }
 
-static void test_hostile_trees(struct pa_memory *memory,
-			       struct pa_layout *layout)
+static void test_hostile_trees(struct pa_memory *memory)
 {
 	struct pa_memcgs memcgs;
 
 	/* The root among the children of its child: no end but our own. */
 	make_tree();
 	list_add_tail(memcg_at(0) + SIBLING, memcg_at(3) + CHILDREN);
-	CHECK_OK(pa_memcgs_init(memory, layout, &memcgs));
+	CHECK_OK(pa_memcgs_init(memory, &layout, &memcgs));
 	CHECK(memcgs.list.length == 4 && memcgs.corrupt == 1);
 	pa_memcgs_deinit(&memcgs);
 
@@ -207,21 +161,20 @@ static void test_hostile_trees(struct pa_memory *memory,
 	make_tree();
 	put(memcg_at(1) + SIBLING, BASE + SIZE + 4096);
 	put(memcg_at(2) + CHILDREN, memcg_at(1) + SIBLING);
-	CHECK_OK(pa_memcgs_init(memory, layout, &memcgs));
+	CHECK_OK(pa_memcgs_init(memory, &layout, &memcgs));
 	CHECK(memcgs.list.length == 2 && memcgs.unreadable == 1);
 	pa_memcgs_deinit(&memcgs);
 
 	/* Turned off by a boot option: an unset static key. */
 	make_tree();
-	layout->symbols[PA_SYM_memory_cgrp_subsys_enabled_key] =
-		(struct pa_symbol){ true, BASE + 16 };
-	CHECK_OK(pa_memcgs_init(memory, layout, &memcgs));
+	SYMBOL(memory_cgrp_subsys_enabled_key, BASE + 16);
+	CHECK_OK(pa_memcgs_init(memory, &layout, &memcgs));
 	CHECK(!memcgs.enabled && !memcgs.list.length);
 	pa_memcgs_deinit(&memcgs);
-	layout->symbols[PA_SYM_memory_cgrp_subsys_enabled_key].known = false;
+	layout.symbols[PA_SYM_memory_cgrp_subsys_enabled_key].known = false;
 }
 
-static void test_lruvecs(struct pa_memory *memory, struct pa_layout *layout)
+static void test_lruvecs(struct pa_memory *memory)
 {
 	struct pa_node node = { .address = BASE + NODE };
 	struct pa_zones zones = { .nodes = { .items = &node, .length = 1 } };
@@ -238,8 +191,8 @@ static void test_lruvecs(struct pa_memory *memory, struct pa_layout *layout)
 	put(lruvec + 3 * 16, BASE + 1024);
 	put(lruvec + LOCK, 1);
 	put(lruvec + LRUGEN, 1);
-	CHECK_OK(pa_memcgs_init(memory, layout, &memcgs));
-	CHECK_OK(pa_lruvecs_init(memory, layout, &zones, &memcgs, &lruvecs));
+	CHECK_OK(pa_memcgs_init(memory, &layout, &memcgs));
+	CHECK_OK(pa_lruvecs_init(memory, &layout, &zones, &memcgs, &lruvecs));
 	CHECK(lruvecs.list.length == 4 && !lruvecs.unreadable);
 	CHECK(lruvecs.format.nr_gens == 4 && lruvecs.format.nr_zones == 3);
 	CHECK(!lruvecs.format.unevictable_linked);
@@ -268,23 +221,23 @@ static void test_lruvecs(struct pa_memory *memory, struct pa_layout *layout)
 	/* Without memory cgroups it is the node's own. */
 	pa_memcgs_deinit(&memcgs);
 	memcgs = (struct pa_memcgs){ .enabled = false };
-	MEMBER(layout, pglist_data, __lruvec, 0, LRUVEC_BYTES);
-	CHECK_OK(pa_lruvecs_init(memory, layout, &zones, &memcgs, &lruvecs));
+	MEMBER(pglist_data, __lruvec, 0, LRUVEC_BYTES);
+	CHECK_OK(pa_lruvecs_init(memory, &layout, &zones, &memcgs, &lruvecs));
 	CHECK(lruvecs.list.length == 1 && !lruvecs.lists.length);
 	CHECK(lruvecs.list.items[0].memcg == -1);
 	pa_lruvecs_deinit(&lruvecs);
 
 	/* A node whose memory is not there. */
 	node.address = BASE + SIZE;
-	CHECK_OK(pa_lruvecs_init(memory, layout, &zones, &memcgs, &lruvecs));
+	CHECK_OK(pa_lruvecs_init(memory, &layout, &zones, &memcgs, &lruvecs));
 	CHECK(!lruvecs.list.length && lruvecs.unreadable == 1);
 	pa_lruvecs_deinit(&lruvecs);
 
 	/* Types that can't be. */
-	layout->types[PA_TYPE_lruvec].size = 64;
-	CHECK_ERROR(PA_ERROR_MISSING,
-		    pa_lruvecs_init(memory, layout, &zones, &memcgs, &lruvecs));
-	layout->types[PA_TYPE_lruvec].size = LRUVEC_BYTES;
+	layout.types[PA_TYPE_lruvec].size = 64;
+	CHECK_ERROR(PA_ERROR_MISSING, pa_lruvecs_init(memory, &layout, &zones,
+						      &memcgs, &lruvecs));
+	layout.types[PA_TYPE_lruvec].size = LRUVEC_BYTES;
 }
 
 static void test_folio_memcg(struct pa_memory *memory)
@@ -313,20 +266,13 @@ static void test_folio_memcg(struct pa_memory *memory)
 
 int main(void)
 {
-	/* Large: not for the stack. */
-	static struct pa_layout layout;
-	struct pa_source *source;
-	struct pa_memory *memory;
+	struct pa_memory *memory = bytes_start();
 
-	CHECK_OK(pa_source_callback(read_phys, NULL, NULL, false, EM_X86_64,
-				    &source));
-	CHECK_OK(pa_memory_create(source, &arch, &space, &memory));
-	make_layout(&layout, true);
-	test_tree(memory, &layout);
-	test_hostile_trees(memory, &layout);
-	test_lruvecs(memory, &layout);
+	make_layout();
+	test_tree(memory);
+	test_hostile_trees(memory);
+	test_lruvecs(memory);
 	test_folio_memcg(memory);
-	pa_memory_destroy(memory);
-	pa_source_destroy(source);
+	bytes_end(memory);
 	return CHECK_DONE();
 }

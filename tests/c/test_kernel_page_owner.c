@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* page_ext, page_owner and the stack depot of hand-made memory. */
-#include <elf.h>
 #include <string.h>
 
-#include "check.h"
+#include "bytes.h"
 #include "kernel/page_ext.h"
 #include "kernel/page_owner.h"
 #include "kernel/stackdepot.h"
-
-#define BASE UINT64_C(0xffff888000000000)
-#define SIZE 65536
 
 /* Where things are. */
 #define EXT_SIZE_AT (BASE + 0)
@@ -26,45 +22,6 @@
 #define PFN (SECTION * SECTION_PAGES + 7)
 #define EXT_BYTES 72
 
-static uint8_t memory_bytes[SIZE];
-
-static void put(uint64_t address, uint64_t value, size_t bytes)
-{
-	CHECK_FATAL(address - BASE <= SIZE - bytes);
-	memcpy(memory_bytes + (address - BASE), &value, bytes);
-}
-
-static struct pa_error *read_phys(void *arg, uint64_t phys, uint64_t length,
-				  uint8_t *buffer, enum pa_presence *presence)
-{
-	(void)arg;
-	*presence = phys < SIZE && length <= SIZE - phys ? PA_PRESENT :
-							   PA_UNREADABLE;
-	if (*presence == PA_PRESENT)
-		memcpy(buffer, memory_bytes + phys, length);
-	return NULL;
-}
-
-static struct pa_error *translate(struct pa_memory *memory, uint64_t va,
-				  struct pa_translation *ret)
-{
-	(void)memory;
-	*ret = (struct pa_translation){
-		.mapped = va - BASE < SIZE,
-		.phys = va - BASE,
-		.length = va - BASE < SIZE ? SIZE - (va - BASE) : 4096,
-	};
-	return NULL;
-}
-
-static const struct pa_arch arch = { .translate = translate };
-static const struct pa_address_space space = { .page_shift = 12 };
-
-#define MEMBER(type, name, at, bytes)                                   \
-	layout.members[PA_MEMBER_##type##__##name] = (struct pa_member) \
-	{                                                               \
-		.known = true, .offset = (at), .size = (bytes)          \
-	}
 /* Of union handle_parts. */
 #define FIELD(name, bit, bits)                                              \
 	layout.members[PA_MEMBER_handle_parts__##name] = (struct pa_member) \
@@ -72,30 +29,13 @@ static const struct pa_address_space space = { .page_shift = 12 };
 		.known = true, .offset = (bit) / 8, .size = 4,              \
 		.bit_offset = (bit) % 8, .bit_size = (bits)                 \
 	}
-#define SYMBOL(name, at)                                   \
-	layout.symbols[PA_SYM_##name] = (struct pa_symbol) \
-	{                                                  \
-		true, at                                   \
-	}
 #define FORGET(id) layout.members[PA_MEMBER_##id].known = false
 
-static struct pa_layout layout;
 static struct pa_section section = {
 	.nr = SECTION,
 	.page_ext = EXT - EXT_BYTES * SECTION * SECTION_PAGES,
 };
 static uint32_t section_index[SECTION + 1] = { [SECTION] = 1 };
-static struct pa_kernel kernel = {
-	.layout = &layout,
-	.sections = {
-		.pages_shift = 6,
-		.pages = SECTION_PAGES,
-		.list = { .items = &section, .length = 1 },
-		.index = section_index,
-		.index_length = SECTION + 1,
-	},
-};
-
 /* The records of v6.12. */
 static void make_owner(void)
 {
@@ -126,23 +66,23 @@ static void make_owner(void)
 	SYMBOL(page_ext_size, EXT_SIZE_AT);
 	SYMBOL(page_owner_ops, OPS);
 	SYMBOL(page_owner_inited, INITED);
-	put(EXT_SIZE_AT, EXT_BYTES, 8);
-	put(OPS + 8, 8, 8);
-	put(INITED, 1, 4);
-	put(ext, 3, 8);
-	put(owner + 0, 9, 2);
-	put(owner + 2, 3, 2);
-	put(owner + 4, 0x140cca, 4);
-	put(owner + 8, 0x20001, 4);
-	put(owner + 12, 0x40001, 4);
-	put(owner + 16, 123456789, 8);
-	put(owner + 24, 23456789, 8);
+	put(EXT_SIZE_AT, EXT_BYTES);
+	put(OPS + 8, 8);
+	put_bytes(INITED, 1, 4);
+	put(ext, 3);
+	put_bytes(owner + 0, 9, 2);
+	put_bytes(owner + 2, 3, 2);
+	put_bytes(owner + 4, 0x140cca, 4);
+	put_bytes(owner + 8, 0x20001, 4);
+	put_bytes(owner + 12, 0x40001, 4);
+	put(owner + 16, 123456789);
+	put(owner + 24, 23456789);
 	/* Not terminated. */
 	memset(memory_bytes + (owner + 32 - BASE), 'x', 16);
-	put(owner + 48, 77, 4);
-	put(owner + 52, 76, 4);
-	put(owner + 56, 55, 4);
-	put(owner + 60, 54, 4);
+	put_bytes(owner + 48, 77, 4);
+	put_bytes(owner + 52, 76, 4);
+	put_bytes(owner + 56, 55, 4);
+	put_bytes(owner + 60, 54, 4);
 }
 
 static void test_owner(struct pa_memory *memory)
@@ -167,7 +107,7 @@ static void test_owner(struct pa_memory *memory)
 	CHECK(owner.has_times && owner.has_alloc_task && owner.has_free_task);
 
 	/* Freed. */
-	put(EXT + 7 * EXT_BYTES, 1, 8);
+	put(EXT + 7 * EXT_BYTES, 1);
 	CHECK_OK(pa_page_owner_read(&kernel, memory, PFN, &owner));
 	CHECK(owner.known && !owner.allocated && owner.order == 9);
 	/* Its neighbour was never allocated. */
@@ -211,18 +151,18 @@ static void test_no_owner(struct pa_memory *memory)
 		    pa_page_owner_read(&kernel, memory, PFN, &owner));
 	section.page_ext = base;
 
-	put(EXT_SIZE_AT, UINT64_C(1) << 40, 8);
+	put(EXT_SIZE_AT, UINT64_C(1) << 40);
 	CHECK_ERROR(PA_ERROR_CORRUPT,
 		    pa_page_owner_read(&kernel, memory, PFN, &owner));
-	put(EXT_SIZE_AT, EXT_BYTES, 8);
-	put(OPS + 8, UINT64_C(1) << 40, 8);
+	put(EXT_SIZE_AT, EXT_BYTES);
+	put(OPS + 8, UINT64_C(1) << 40);
 	CHECK_ERROR(PA_ERROR_CORRUPT,
 		    pa_page_owner_read(&kernel, memory, PFN, &owner));
-	put(OPS + 8, 8, 8);
-	put(INITED, 0, 4);
+	put(OPS + 8, 8);
+	put_bytes(INITED, 0, 4);
 	CHECK_ERROR(PA_ERROR_MISSING,
 		    pa_page_owner_read(&kernel, memory, PFN, &owner));
-	put(INITED, 1, 4);
+	put_bytes(INITED, 1, 4);
 	layout.types[PA_TYPE_page_owner].size = 4096;
 	CHECK_ERROR(PA_ERROR_MISSING,
 		    pa_page_owner_read(&kernel, memory, PFN, &owner));
@@ -237,10 +177,10 @@ static void test_no_owner(struct pa_memory *memory)
 /* A record of @handle with @nr entries from 0xffffffff81000000 on. */
 static void make_record(uint64_t at, uint32_t handle, uint32_t nr)
 {
-	put(at + 20, nr, 4);
-	put(at + 24, handle, 4);
+	put_bytes(at + 20, nr, 4);
+	put_bytes(at + 24, handle, 4);
 	for (uint32_t i = 0; i < nr; i++)
-		put(at + 32 + i * 8, UINT64_C(0xffffffff81000000) + i, 8);
+		put(at + 32 + i * 8, UINT64_C(0xffffffff81000000) + i);
 }
 
 static bool is_trace(const struct pa_stack_trace *trace, uint32_t nr)
@@ -269,9 +209,9 @@ static void test_depot(struct pa_memory *memory)
 	FIELD(extra, 27, 5);
 	SYMBOL(stack_pools, POOLS_POINTER);
 	SYMBOL(stack_max_pools, MAX_POOLS_AT);
-	put(POOLS_POINTER, POOLS, 8);
-	put(MAX_POOLS_AT, 4, 4);
-	put(POOLS + 3 * 8, POOL, 8);
+	put(POOLS_POINTER, POOLS);
+	put_bytes(MAX_POOLS_AT, 4, 4);
+	put(POOLS + 3 * 8, POOL);
 	make_record(POOL + 80, handle, 6);
 	CHECK_OK(pa_stackdepot_fetch(&kernel, memory, handle, &trace));
 	CHECK(is_trace(&trace, 6));
@@ -289,7 +229,7 @@ static void test_depot(struct pa_memory *memory)
 	CHECK_ERROR(PA_ERROR_CORRUPT,
 		    pa_stackdepot_fetch(&kernel, memory, 5 << 17, &trace));
 	/* So many frames are none. */
-	put(POOL + 80 + 20, PA_MAX_FRAMES + 1, 4);
+	put_bytes(POOL + 80 + 20, PA_MAX_FRAMES + 1, 4);
 	CHECK_ERROR(PA_ERROR_CORRUPT,
 		    pa_stackdepot_fetch(&kernel, memory, handle, &trace));
 	make_record(POOL + 80, handle, PA_MAX_FRAMES);
@@ -331,17 +271,18 @@ static void test_depot(struct pa_memory *memory)
 
 int main(void)
 {
-	struct pa_memory *memory;
-	struct pa_source *source;
+	struct pa_memory *memory = bytes_start();
 
-	CHECK_OK(pa_source_callback(read_phys, NULL, NULL, false, EM_X86_64,
-				    &source));
-	CHECK_OK(pa_memory_create(source, &arch, &space, &memory));
+	kernel.sections.pages_shift = 6;
+	kernel.sections.pages = SECTION_PAGES;
+	kernel.sections.list.items = &section;
+	kernel.sections.list.length = 1;
+	kernel.sections.index = section_index;
+	kernel.sections.index_length = SECTION + 1;
 	make_owner();
 	test_owner(memory);
 	test_no_owner(memory);
 	test_depot(memory);
-	pa_memory_destroy(memory);
-	pa_source_destroy(source);
+	bytes_end(memory);
 	return CHECK_DONE();
 }
