@@ -456,7 +456,8 @@ struct pa_error *pa_bio_item(struct pa_holder_walk *walk, uint64_t index)
 			.bio = bio,
 			.unsure = pa_in_hand_find(&bios->in_hand, bio->address,
 						  bio_end) ||
-				  pa_map_has(&bios->dirty, bio->address),
+				  pa_map_has(&bios->dirty, bio->address) ||
+				  (bio->ended && bio->reaped),
 		};
 
 		if (bio->ended && !item.unsure)

@@ -81,6 +81,8 @@ struct pa_node_count {
 	/* Folios of PMD size with an entire map, of the page cache at all. */
 	int64_t anon_thps, anon_thps_counted;
 	int64_t shmem, shmem_thps, shmem_pmd_mapped, file_thps, file_pmd_mapped;
+	/* Of shmem and shmem_thps what the page cache may not have yet. */
+	int64_t shmem_added, shmem_thps_added;
 	int64_t shmem_pmd_mapped_counted, file_pmd_mapped_counted;
 	/* LRU pages: anon, file, unevictable. */
 	int64_t lru_anon, lru_file, unevictable;

@@ -99,27 +99,45 @@ static bool runs(const struct pa_census *census, uint64_t task)
 	return false;
 }
 
+/*
+ * Whether the task unlinks tables: collapse_huge_page(), or move_normal_pmd(),
+ * which links them elsewhere. Of one that @running the registers are a stack of
+ * their own.
+ */
+static bool unlinks(const struct pa_census *census,
+		    const struct pa_stack *stack, bool running)
+{
+	static const enum pa_symbol_id functions[] = {
+		PA_SYM_collapse_huge_page,	PA_SYM_collapse_single_pmd,
+		PA_SYM_hpage_collapse_scan_pmd, PA_SYM_khugepaged,
+		PA_SYM_move_page_tables,
+	};
+	size_t nr = sizeof(functions) / sizeof(functions[0]);
+
+	if (!running)
+		return pa_stack_is_in(census->kernel->layout, stack, functions,
+				      nr);
+	pa_array_for_each(other, &census->stacks.list)
+		if (other->task == stack->task &&
+		    pa_stack_is_in(census->kernel->layout, other, functions,
+				   nr))
+			return true;
+	return false;
+}
+
 static struct pa_error *visit(struct search *search,
 			      const struct pa_stack *stack)
 {
-	static const enum pa_symbol_id collapse[] = {
-		PA_SYM_collapse_huge_page,
-		PA_SYM_collapse_single_pmd,
-		PA_SYM_hpage_collapse_scan_pmd,
-		PA_SYM_khugepaged,
-	};
-	const struct pa_layout *layout = search->census->kernel->layout;
-	bool collapses = pa_stack_is_in(layout, stack, collapse,
-					sizeof(collapse) / sizeof(collapse[0]));
 	/* The lock of a table is not slept with. */
 	bool running = runs(search->census, stack->task);
+	bool has_tables = unlinks(search->census, stack, running);
 	struct pa_error *err = NULL;
 
 	for (size_t i = 0; !err && i < stack->nr; i++) {
 		if (running &&
 		    !add_page(search, stack->words[i], stack->task, true))
 			err = &pa_error_no_memory;
-		if (!err && collapses)
+		if (!err && has_tables)
 			err = add_table(search, stack->words[i], stack->task);
 	}
 	return err;

@@ -199,6 +199,16 @@ static bool judge_mapcount(const struct pa_page_format *f,
 	       pa_page_type(f, pa_page_type_word(f, page)) == PA_PAGE_UNTYPED;
 }
 
+/*
+ * shmem_add_to_page_cache() gives a folio its mapping, may sleep for its memory
+ * cgroup (v5.10) or a node of the tree, and counts it when it is in there: the
+ * references of the page cache were not found.
+ */
+static bool is_being_added(const struct pa_discrepancy *d)
+{
+	return !d->maps && d->refs < PA_BIT(d->order);
+}
+
 static struct pa_error *count_single(struct pa_folio_counter *c, uint64_t pfn,
 				     const uint8_t *page, uint8_t class)
 {
@@ -229,8 +239,10 @@ static struct pa_error *count_single(struct pa_folio_counter *c, uint64_t pfn,
 		}
 		count_mapped(c->node, &d, stored > 0, d.maps > 0);
 	}
-	if (d.kind == PA_FOLIO_SHMEM)
+	if (d.kind == PA_FOLIO_SHMEM) {
 		c->node->shmem++;
+		c->node->shmem_added += is_being_added(&d);
+	}
 	count_lru(c, c->node, d.flags, 1);
 	count_refs(c, &d);
 	return keep(c, &d);
@@ -466,6 +478,10 @@ static void count_node(struct pa_folio_counter *c)
 	case PA_FOLIO_SHMEM:
 		c->node->shmem += cached;
 		c->node->shmem_thps += pmd ? cached : 0;
+		if (is_being_added(d)) {
+			c->node->shmem_added += cached;
+			c->node->shmem_thps_added += pmd ? cached : 0;
+		}
 		count_pmd_mapped(c, true);
 		break;
 	case PA_FOLIO_FILE:

@@ -32,6 +32,9 @@ static const enum pa_symbol_id dropping[] = {
 	PA_SYM_io_destroy_buffers,
 	PA_SYM_io_free_region,
 	PA_SYM_io_ring_exit_work,
+	/* No file has the ring any more, and exit_work is not set yet. */
+	PA_SYM_io_uring_release,
+	PA_SYM_io_ring_ctx_wait_and_kill,
 	PA_SYM_aio_free_ring,
 	PA_SYM_free_ioctx,
 	/* No inode has the pipe any more: put_pipe_info(). */
@@ -62,6 +65,13 @@ static const enum pa_symbol_id taking[] = {
 	 * more, or not yet, or what another device's has in parts.
 	 */
 	PA_SYM___blkdev_direct_IO_simple,
+	/* What is in dio->pages[] comes into a bio one after the other. */
+	PA_SYM___blockdev_direct_IO,
+	PA_SYM_do_blockdev_direct_IO,
+	/* A bio without an end_io: bio_map_user_iov(). */
+	PA_SYM_sg_io,
+	/* In ia->ap until the server has answered. */
+	PA_SYM_fuse_direct_io,
 	PA_SYM_iov_iter_get_pages,
 	PA_SYM_iov_iter_get_pages2,
 	PA_SYM_iov_iter_get_pages_alloc,

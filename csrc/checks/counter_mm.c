@@ -24,6 +24,8 @@ static const enum pa_symbol_id unlinkers[] = {
 	PA_SYM_zap_page_range_single,
 	PA_SYM_free_pgtables,
 	PA_SYM_free_pgd_range,
+	/* move_normal_pmd() */
+	PA_SYM_move_page_tables,
 };
 
 static int64_t bytes_in_flight(const struct pa_census *census)

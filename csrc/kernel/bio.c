@@ -88,6 +88,23 @@ static enum pa_bio_pages bio_pages(const struct pa_layout *layout,
 	return releases_pages(layout, end_io) ? PA_BIO_GETS : PA_BIO_NO_PAGES;
 }
 
+/*
+ * Drivers that take bios don't count bi_size down. Of several bios
+ * __blkdev_direct_IO() has a reference to the first, which is all that is left
+ * of it when it has ended.
+ */
+static bool has_ended(const struct pa_layout *layout, const uint8_t *bytes)
+{
+	uint64_t flags = PA_GET(layout, bytes, bio, bi_flags);
+
+	if (PA_HAS(layout, bio, __bi_cnt) && FLAG(layout, flags, BIO_REFFED) &&
+	    PA_GET(layout, bytes, bio, __bi_cnt) == 1)
+		return true;
+	/* Where it was split its parts may be under way (bio_remaining_done()). */
+	return !PA_GET(layout, bytes, bio, bi_iter__bi_size) &&
+	       !FLAG(layout, flags, BIO_CHAIN);
+}
+
 void pa_bio_parse(const struct pa_layout *layout, const uint8_t *bytes,
 		  uint64_t address, struct pa_bio *ret)
 {
@@ -99,10 +116,10 @@ void pa_bio_parse(const struct pa_layout *layout, const uint8_t *bytes,
 		.nr_vecs = (uint32_t)PA_GET(layout, bytes, bio, bi_vcnt),
 		.pages = bio_pages(layout, bytes),
 	};
-	/* Where it was split its parts may be under way (bio_remaining_done()). */
-	ret->ended =
-		!PA_GET(layout, bytes, bio, bi_iter__bi_size) &&
-		!FLAG(layout, PA_GET(layout, bytes, bio, bi_flags), BIO_CHAIN);
+	ret->ended = has_ended(layout, bytes);
+	ret->reaped = PA_HAS_SYM(layout, dio_bio_end_io) &&
+		      PA_GET(layout, bytes, bio, bi_end_io) ==
+			      PA_SYM(layout, dio_bio_end_io);
 	if (PA_HAS(layout, bio, bi_private) &&
 	    PA_HAS_SYM(layout, bio_chain_endio) &&
 	    PA_GET(layout, bytes, bio, bi_end_io) ==

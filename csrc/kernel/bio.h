@@ -33,6 +33,11 @@ struct pa_bio {
 	 * (blkdev_bio_end_io(), iomap_dio_bio_end_io()).
 	 */
 	bool ended;
+	/*
+	 * Once it is at its end it waits on dio->bio_list, with its pages, for
+	 * the task that submitted it (dio_bio_end_io(), dio_bio_reap()).
+	 */
+	bool reaped;
 };
 
 /* A bio_set, whose bios are objects of a slab cache. */

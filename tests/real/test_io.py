@@ -173,7 +173,7 @@ def bio_of(site: Site) -> drgn.Object:
     raise AssertionError("no bio in flight")
 
 
-@pytest.mark.parametrize("how", ["clone", "ended", "unpinned"])
+@pytest.mark.parametrize("how", ["clone", "ended", "left", "unpinned"])
 def test_bio_without_pages(site: Site, how: str) -> None:
     """A clone, one at its end, and one whose flag says so hold nothing."""
     bio = bio_of(site)
@@ -185,18 +185,28 @@ def test_bio_without_pages(site: Site, how: str) -> None:
         site.set(bio.bi_flags, flags | 1 << int(site.prog.constant("BIO_CLONED")))
     elif how == "ended":
         site.set(bio.bi_iter.bi_size, 0)
+    elif how == "left":
+        # It ended without being counted down, and its submitter has it still.
+        site.set(bio.bi_flags, flags | 1 << int(site.prog.constant("BIO_REFFED")))
+        site.set(getattr(bio, "__bi_cnt").counter, 2)
+        assert site.kernel().census()["holders"]["block I/O"]["references"] == before
+        site.set(getattr(bio, "__bi_cnt").counter, 1)
     else:
         # The same bit says the opposite before v6.5.
         site.set(bio.bi_flags, flags ^ 1)
     assert site.kernel().census()["holders"]["block I/O"]["references"] == before - pages
 
 
-@pytest.mark.parametrize("ends", [False, True])
-def test_bio_that_ends(site: Site, ends: bool) -> None:
+@pytest.mark.parametrize("ends", ["", "in hand", "to be reaped"])
+def test_bio_that_ends(site: Site, ends: str) -> None:
     """bi_size is 0 before its pages are released: those who do that have it in hand."""
     bio = bio_of(site)
     site.set(bio.bi_iter.bi_size, 0)
-    if ends:
+    if ends == "to be reaped":
+        # On a list of its submitter's, who waits for others as well.
+        site.set(bio.bi_end_io, site.prog.symbol("dio_bio_end_io").address)
+        site.expect_nothing()
+    elif ends:
         words = sleeping_words(site, sleeper(site, "direct"))
         put(site, words, bio.value_(), inside(site, "bio_endio"), inside(site, "bio_put"))
         site.expect_nothing()

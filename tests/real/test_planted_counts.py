@@ -114,17 +114,20 @@ def test_table_is_collapsed(site: Site) -> None:
     assert about("mapcount-mismatch", folio, "info") in site.new_infos()
 
 
-@pytest.mark.parametrize("held", ["", "by another", "by a collapser"])
+@pytest.mark.parametrize("held", ["", "by another", "by a collapser", "by mremap"])
 def test_table_in_hand(site: Site, held: str) -> None:
-    """collapse_huge_page() has a table that is linked nowhere; not all of its pages are locked."""
-    function = collapser(site)
+    """collapse_huge_page() has a table that is linked nowhere; not all of its pages are locked.
+
+    So has move_normal_pmd().
+    """
+    function = "move_page_tables" if held == "by mremap" else collapser(site)
     folio = find(site, "anon")
     table = entry(site, folio.pid, folio.address, 1)
     site.write(table.address, bytes(8))
     words = sleeping_words(site, sleeper(site))
     if held:
         put(site, words, table.value)
-    if held == "by a collapser":
+    if held in ("by a collapser", "by mremap"):
         put(site, words, inside(site, function))
         found = {each[0] for each in site.audit().above_info()}
         assert found <= ({"counter-drift"} if function == "khugepaged" else set())
@@ -550,6 +553,24 @@ def test_not_in_the_page_cache_yet(site: Site) -> None:
     site.expect(missing, DRIFT, DRIFT)
     site.add(refcount, -1)
     site.expect(missing)
+
+
+def test_on_its_way_into_the_page_cache(site: Site) -> None:
+    """shmem_add_to_page_cache() may sleep with a folio that has its mapping; nothing counts it."""
+    folio = find(site, "shmem")
+    block = site.free_block(0)
+    site.take(block)
+    page, flags = site.page(block.pfn), site.flags(block.pfn)
+    site.set(page.mapping, int(site.page(folio.pfn).mapping))
+    site.set(flags, int(flags) | site.flag("PG_swapbacked") | site.flag("PG_locked"))
+    site.set(site.refcount(block.pfn), 1)
+    put(site, sleeping_words(site, sleeper(site)), int(page))
+    site.expect_nothing()
+    pages = node_counter(site, "NR_SHMEM")
+    assert pages is not None
+    for amount in (-1, 3):
+        site.add(pages, amount)
+        site.expect(DRIFT)
 
 
 @pytest.mark.parametrize("name", ["NR_ISOLATED_ANON", "NR_ISOLATED_FILE"])

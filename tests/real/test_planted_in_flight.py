@@ -411,6 +411,7 @@ def test_bio_that_has_ended(requests: Site, how: str) -> None:
         "pin_user_pages",
         "bio_iov_iter_get_pages",
         "__blkdev_direct_IO_simple",
+        "__blockdev_direct_IO",
         "io_sqe_buffers_register.cold",
     ],
 )
