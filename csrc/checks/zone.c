@@ -5,6 +5,7 @@
 
 #include "checks/coverage.h"
 #include "checks/families.h"
+#include "checks/zone_balloon.h"
 
 static struct pa_finding *report(struct pa_check_context *c,
 				 enum pa_severity severity,
@@ -173,10 +174,20 @@ static void check_managed(struct pa_check_context *c,
 	    zone->managed + count->offline >= most)
 		return;
 
-	struct pa_finding *f = report_size(c, zone, "managed_pages",
-					   (int64_t)zone->managed,
-					   (int64_t)most);
+	uint64_t missing = most - zone->managed - count->offline;
+	uint64_t released =
+		zone->managed < most ? pa_balloon_released(c, zone) : 0;
+	struct pa_finding *f;
 
+	if (released && missing <= released) {
+		f = report(c, PA_INFO, zone, "managed_pages",
+			   (int64_t)zone->managed, (int64_t)most);
+		pa_finding_number(f, "released_by_a_balloon",
+				  (int64_t)released);
+	} else {
+		f = report_size(c, zone, "managed_pages",
+				(int64_t)zone->managed, (int64_t)most);
+	}
 	pa_finding_number(f, "pages", (int64_t)count->pages);
 	pa_finding_number(f, "reserved", (int64_t)count->reserved);
 	pa_finding_number(f, "offline", (int64_t)count->offline);

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import drgn
 import pytest
 from drgn.helpers.linux import mmzone
 from drgn.helpers.linux.pid import for_each_task
 from places import busy_block, isolate
 from planting import NO_TYPE, Expected, Site
+from stacks import room_for_list
 
 ZONES = ("DMA", "DMA32", "Normal", "Movable")
 
@@ -111,6 +114,28 @@ def test_balloon(site: Site) -> None:
     site.add(block.zone.managed_pages.counter, -1)
     site.expect_nothing()
     site.add(block.zone.managed_pages.counter, -1)
+    site.expect(COUNTER)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_balloon_that_gives_pages_back(site: Site, missing: int) -> None:
+    """leak_balloon() has two on a list, no longer PageOffline(), and waits for the host."""
+    head, _ = room_for_list(site)
+    block = site.free_block(order=1)
+    site.allocate(block)
+    site.set(site.refcount(block.pfn + 1), 1)
+    first, second = (int(site.lru(pfn).address_of_()) for pfn in (block.pfn, block.pfn + 1))
+    for at, links in ((head, (first, second)), (first, (second, head)), (second, (head, first))):
+        site.write(at, struct.pack("<2Q", *links))
+    managed = block.zone.managed_pages.counter
+    site.add(managed, -missing)
+    if missing > 2:
+        site.expect(COUNTER)
+        return
+    site.expect_nothing()
+    assert (COUNTER[0], "info", None, None) in site.new_infos()
+    # Of a list that is broken nothing is known.
+    site.write(second + 8, bytes(8))
     site.expect(COUNTER)
 
 
