@@ -12,6 +12,7 @@ from typing import Any, Iterator, Optional
 import drgn
 import pytest
 from drgn.helpers.linux import mm, percpu, pid, sched, slab
+from drgn.helpers.linux.list import list_for_each
 from lab import makedump
 from places import free_object, vmcoreinfo
 from planting import PAGE_SIZE, OpenSite, Site
@@ -124,6 +125,7 @@ class Oracle:
             for start, end in site.ranges("online")
             for pfn in range(start, end, 64)
         }
+        self.free = set(self.free_pages())
         self.stacks: "dict[int, tuple[int, int, int]]" = {}
         for task in pid.for_each_task(prog):
             called = called_end(prog, task)
@@ -142,6 +144,19 @@ class Oracle:
             for area in percpu.per_cpu(prog["cached_stacks"], cpu):
                 if area:
                     self.add_stack(int(area.addr), int(area.addr) + THREAD_SIZE, False)
+
+    def free_pages(self) -> Iterator[int]:
+        """The pfns that the buddy allocator or a CPU has for whoever wants them."""
+        for zone in self.site.zones():
+            for block in self.site.free_blocks(zone):
+                yield from range(block.pfn, block.end)
+            for cpu in range(2):
+                for index, each in enumerate(self.site.pcp(zone, cpu).lists):
+                    # order_to_pindex(): three types each, and those of THPs at last.
+                    order = index // 3 if index < 12 else 9
+                    for node in list_for_each(each.address_of_()):
+                        pfn = self.site.pfn(drgn.container_of(node, "struct page", "lru"))
+                        yield from range(pfn, pfn + (1 << order))
 
     def image(self, start: str, end: str) -> range:
         """Physical addresses of what lies between two symbols."""
@@ -200,8 +215,9 @@ class Oracle:
             return "free_object" if info is not None and not info.allocated else None
         if mm.PageLRU(head) or head.mapping:
             return "user"
-        # Large kmalloc() has no references on newer kernels; a free block is no compound page.
-        return "free" if not head._refcount.counter and not mm.PageHead(head) else None
+        # Large kmalloc() has no references on newer kernels, nor has what follows the first
+        # page of an allocation that is not compound.
+        return "free" if pfn in self.free else None
 
 
 def test_live_words(light: Site, needle: int) -> None:
