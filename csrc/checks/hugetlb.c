@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "census/handled.h"
 #include "census/hugetlb.h"
 #include "checks/counter.h"
 #include "checks/coverage.h"
@@ -76,11 +77,18 @@ static bool is_lost(const struct pool_check *k, const struct pa_hstate *h,
 static void report_lost(struct pool_check *k, const struct pa_hstate *h,
 			uint32_t node, const struct pa_hugetlb_folio *folio)
 {
+	/* list_move() of who dequeues it has the lru, and the lock is held. */
+	uint64_t task = k->hugetlb->hstates.locked ?
+				pa_handled_find_lru(k->c->census, folio->pfn) :
+				0;
 	struct pa_finding *f = pa_finding_add(
-		k->c->findings, PA_CHECK_HUGETLB_POOL, k->severity, folio->pfn,
+		k->c->findings, PA_CHECK_HUGETLB_POOL,
+		task ? PA_INFO : k->severity, folio->pfn,
 		folio->pfn + PA_BIT(folio->order),
 		"%s: a free huge page is on no free list", h->name);
 
+	if (task)
+		pa_check_add_task(k->c, f, task);
 	pa_finding_number(f, "node", node);
 	pa_finding_number(f, "free_huge_pages_node", h->free_node[node]);
 	pa_finding_hex(f, "flags", folio->flags);

@@ -11,6 +11,7 @@ import drgn
 import pytest
 from drgn.helpers.linux.list import list_for_each
 from planting import LIST_POISON, OpenSite, Site, has_member
+from stacks import put, sleeper, sleeping_words
 
 HUGE_PAGES = 512
 
@@ -144,6 +145,16 @@ def test_lock_alone(site: Site) -> None:
 
 
 # The free list.
+
+
+def test_page_that_is_dequeued(site: Site, pool: Pool) -> None:
+    """list_move() has nothing but its lru, in a register, and the lock is held."""
+    pfn = pool.free[0]
+    site.list_del(site.lru(pfn))
+    lock(site)
+    site.expect(bug(pfn, "suspect"))
+    put(site, sleeping_words(site, sleeper(site)), int(site.lru(pfn).address_of_()))
+    site.expect_nothing()
 
 
 def test_lost_from_the_free_list(site: Site, pool: Pool) -> None:
