@@ -187,17 +187,22 @@ def test_block_that_is_split(site: Site, word: str) -> None:
         site.expect(("lost-free-pages", "bug", block.pfn, block.end))
 
 
+def add_to_batch(site: Site, cpu: int, pfn: int) -> None:
+    """Name a page in a CPU's batch, which has no reference to it."""
+    batch = next(batches(site.prog, cpu))
+    nr = int(batch.nr)
+    slots = batch.folios if has_member(batch, "folios") else batch.pages
+    site.set(slots[nr], int(site.page(pfn)))
+    site.set(batch.nr, nr + 1)
+
+
 @pytest.mark.parametrize("drops", [False, True])
 def test_page_of_a_batch_that_is_put(site: Site, drops: bool) -> None:
     """folios_put_refs() frees what is in the CPU's batch, and empties that after."""
     block = site.free_block(0)
     site.take(block)
     cpu, words = running_words(site)
-    batch = next(batches(site.prog, cpu))
-    nr = int(batch.nr)
-    slots = batch.folios if has_member(batch, "folios") else batch.pages
-    site.set(slots[nr], int(site.page(block.pfn)))
-    site.set(batch.nr, nr + 1)
+    add_to_batch(site, cpu, block.pfn)
     lost = ("lost-free-pages", block.pfn, block.end)
     if drops:
         (puts,) = site.prog.symbols("folios_put_refs") or site.prog.symbols("release_pages")
@@ -216,11 +221,7 @@ def test_batch_that_was_put(site: Site, emptied: str) -> None:
         pytest.skip("not on this kernel")
     folio = find(site, "anon")
     cpu, words = running_words(site)
-    batch = next(batches(site.prog, cpu))
-    nr = int(batch.nr)
-    slots = batch.folios if has_member(batch, "folios") else batch.pages
-    site.set(slots[nr], int(site.page(folio.pfn)))
-    site.set(batch.nr, nr + 1)
+    add_to_batch(site, cpu, folio.pfn)
     for function in functions:
         put(site, words, function.address + 16)
     if functions and not site.prog.symbols("folios_put_refs"):
